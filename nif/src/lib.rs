@@ -1,0 +1,1 @@
+//! NIF of `erlang_python`.

@@ -1,0 +1,1 @@
+//! Shared-memory protocol between the BEAM and its Python workers.

@@ -1,0 +1,2 @@
+//! Worker host.
+fn main() {}

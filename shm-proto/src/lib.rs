@@ -1,1 +1,3 @@
 //! Shared-memory protocol between the BEAM and its Python workers.
+
+pub mod etf;

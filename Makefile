@@ -1,0 +1,59 @@
+# Continuous integration calls these targets and nothing else.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# py_core is loaded by whichever interpreter a pool chooses: it links against none and needs none to build.
+export PYO3_BUILD_EXTENSION_MODULE = 1
+export PYO3_NO_PYTHON = 1
+export CARGO_TARGET_DIR ?= target
+
+ERL = erl -noshell -pa _build/default/lib/*/ebin
+RELEASE = $(CARGO_TARGET_DIR)/release
+
+.PHONY: run test build native lint fmt bench loom docs clean
+
+run: build
+	$(ERL) -eval 'py_demo:main(), halt().'
+
+test: build
+	.ci/setup test
+	tests/run
+
+build:
+	@.ci/setup build
+	rebar3 compile
+
+# What rebar3 and Mix call, here and where this repository is a dependency.
+native:
+	@case "`uname -sm`" in "Linux x86_64" | "Linux aarch64") ;; \
+	*) echo "could not build erlang_python: it needs Linux on x86_64 or aarch64, this is `uname -sm`" >&2; exit 1 ;; esac
+	@command -v cargo >/dev/null || { \
+	echo "could not build erlang_python: no cargo on PATH; install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
+	cargo build --release --locked -p py_nif -p py_core -p py_host
+	@mkdir -p priv
+	@install -C $(RELEASE)/libpy_nif.so priv/py_nif.so
+	@install -C $(RELEASE)/libpy_core.so priv/py_core.so
+	@install -C $(RELEASE)/py_host priv/py_host
+
+lint:
+	@.ci/setup lint
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	rebar3 do xref, dialyzer
+	_build/venv/bin/ruff check .
+
+fmt:
+	cargo fmt --all
+
+bench: build
+	cargo bench --locked -p shm-proto
+	$(ERL) -eval 'py_unified_bench:run_all(), halt().'
+
+loom:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom LOOM_MAX_PREEMPTIONS=3 \
+	cargo test --locked --release -p shm-proto --test 'loom_*'
+
+docs:
+	cargo doc --locked --no-deps --workspace --document-private-items
+	rebar3 edoc
+
+clean:
+	rm -rf _build priv doc target

@@ -1,0 +1,22 @@
+def bootstrap(core, control_in, control_out, executors):
+    del globals()["bootstrap"]
+    import _frozen_importlib
+    import _imp
+    import sys
+
+    if sys.path and sys.path[0] == "":
+        del sys.path[0]
+    sys.argv = [""]
+    try:
+        spec = _frozen_importlib.ModuleSpec("_erlang_python", None, origin=core)
+        serve = _imp.create_dynamic(spec).serve
+    except BaseException as error:
+        import posix
+
+        text = f"could not load the worker core: {type(error).__name__}: {error}"
+        frame = b"f" + text.encode("utf-8", "replace")[:4096]
+        posix.write(control_out, len(frame).to_bytes(2, "big") + frame)
+        raise SystemExit(1)
+    serve(control_in, control_out, executors)
+
+

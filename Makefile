@@ -3,10 +3,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # py_core is loaded by whichever interpreter a pool chooses: it links against none and needs none to build.
 export PYO3_BUILD_EXTENSION_MODULE = 1
 export PYO3_NO_PYTHON = 1
-export CARGO_TARGET_DIR ?= target
 
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
-RELEASE = $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build native lint fmt bench loom docs clean
 
@@ -29,9 +28,9 @@ native:
 	echo "could not build erlang_python: no cargo on PATH; install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
 	cargo build --release --locked -p py_nif -p py_core -p py_host
 	@mkdir -p priv
-	@install -C $(RELEASE)/libpy_nif.so priv/py_nif.so
-	@install -C $(RELEASE)/libpy_core.so priv/py_core.so
-	@install -C $(RELEASE)/py_host priv/py_host
+	@install -C $(TARGET)/release/libpy_nif.so priv/py_nif.so
+	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
+	@install -C $(TARGET)/release/py_host priv/py_host
 
 lint:
 	@.ci/setup lint
@@ -48,7 +47,7 @@ bench: build
 	$(ERL) -eval 'py_unified_bench:run_all(), halt().'
 
 loom:
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom LOOM_MAX_PREEMPTIONS=3 \
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom LOOM_MAX_PREEMPTIONS=3 \
 	cargo test --locked --release -p shm-proto --test 'loom_*'
 
 docs:

@@ -1,0 +1,25 @@
+# Finds the CPythons of this machine. Sourced by tests/run.
+
+# Prints the real path of an interpreter if it is a CPython that workers can run on: 3.9 or later, with a GIL.
+supported_python() {
+    "$1" -c 'import os, sys, sysconfig
+if sys.implementation.name == "cpython" and sys.version_info >= (3, 9) and not sysconfig.get_config_var("Py_GIL_DISABLED"):
+    print(os.path.realpath(sys.executable))' 2>/dev/null
+}
+
+# Prints every supported interpreter on PATH and under pyenv, one a line, except the one behind $1.
+other_pythons() {
+    except=$(supported_python "$1")
+    {
+        for dir in $(echo "$PATH" | tr : ' ') "$HOME"/.pyenv/versions/*/bin; do
+            for python in "$dir"/python3 "$dir"/python3.[0-9] "$dir"/python3.[0-9][0-9]; do
+                [ ! -x "$python" ] || supported_python "$python"
+            done
+        done
+    } | sort -u | grep -vx "$except"
+}
+
+# The version of an interpreter.
+python_version() {
+    "$1" -c 'import platform; print(platform.python_version())'
+}

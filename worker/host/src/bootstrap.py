@@ -6,6 +6,7 @@ def bootstrap(core, control_in, control_out, executors):
 
     if sys.path and sys.path[0] == "":
         del sys.path[0]
+    pool, number = sys.argv[2:4]
     sys.argv = [""]
     try:
         spec = _frozen_importlib.ModuleSpec("_erlang_python", None, origin=core)
@@ -17,6 +18,4 @@ def bootstrap(core, control_in, control_out, executors):
         frame = b"f" + text.encode("utf-8", "replace")[:4096]
         posix.write(control_out, len(frame).to_bytes(2, "big") + frame)
         raise SystemExit(1)
-    serve(control_in, control_out, executors)
-
-
+    serve(control_in, control_out, executors, pool, number)

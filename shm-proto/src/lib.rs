@@ -1,3 +1,28 @@
 //! Shared-memory protocol between the BEAM and its Python workers.
+//!
+//! The modules in the order in which data flows; `docs/architecture.md` has the whole picture. The crate knows neither
+//! the BEAM nor Python.
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("erlang_python runs on Linux on x86_64 and aarch64; nothing else has been tested");
+
+pub mod control;
+pub mod layout;
+pub mod segment;
+pub mod memory;
+pub mod sync;
 
 pub mod etf;
+pub mod request;
+pub mod ring;
+#[cfg(not(loom))]
+pub mod arena;
+pub mod arbiter;
+pub mod bell;
+pub mod cell;
+pub mod response;
+
+pub mod entry;
+pub mod telemetry;
+#[cfg(not(loom))]
+pub mod link;

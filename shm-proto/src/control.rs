@@ -1,0 +1,252 @@
+//! Frames of the control plane: payloads of `{packet,2}` on the worker's port. First byte is the type, integers are
+//! little-endian.
+
+use crate::{
+    layout::{Geometry, VERSION},
+    request::{Malformed, u32_at, u64_at},
+};
+
+/// What a worker needs to open its incarnation. Made by the node, opaque to Erlang.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// Proves in the hello frame that it comes from the worker that got this handshake.
+    pub nonce: [u8; 16],
+    /// Process whose descriptors are meant.
+    pub node_pid: u32,
+    /// Where the worker finds segments and bells.
+    pub endpoints: Endpoints,
+    /// Sizes of everything in the segments.
+    pub geometry: Geometry,
+    /// Requests that may run at once, at least 1.
+    pub executors: u16,
+    /// Threads that the worker may start for requests, at least `executors`.
+    pub max_threads: u16,
+}
+
+/// Where segments and bells are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoints {
+    /// Descriptors of the node, opened through `/proc`.
+    Proc {
+        /// Down segment.
+        down: i32,
+        /// Up segment.
+        up: i32,
+        /// Read end of the request bell.
+        request_bell: i32,
+        /// Write end of the response bell.
+        response_bell: i32,
+    },
+    /// Named objects with this common prefix.
+    Named(String),
+}
+
+/// Longest prefix of named objects in bytes.
+pub const MAX_NAME: usize = 100;
+
+impl Handshake {
+    /// The frame. At most 200 bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if a named prefix is longer than [`MAX_NAME`].
+    pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        let mut out = vec![b'H'];
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.nonce);
+        out.extend_from_slice(&self.node_pid.to_le_bytes());
+        out.extend_from_slice(&self.geometry.ring_bytes.to_le_bytes());
+        out.extend_from_slice(&self.geometry.arena_bytes.to_le_bytes());
+        for short in [
+            self.geometry.cells,
+            self.geometry.callback_slots,
+            self.executors,
+            self.max_threads,
+        ] {
+            out.extend_from_slice(&short.to_le_bytes());
+        }
+        match &self.endpoints {
+            Endpoints::Proc {
+                down,
+                up,
+                request_bell,
+                response_bell,
+            } => {
+                out.push(0);
+                for fd in [down, up, request_bell, response_bell] {
+                    out.extend_from_slice(&fd.to_le_bytes());
+                }
+            }
+            Endpoints::Named(prefix) if prefix.len() <= MAX_NAME => {
+                out.push(1);
+                out.extend_from_slice(prefix.as_bytes());
+            }
+            Endpoints::Named(_) => return Err(Malformed("segment name length")),
+        }
+        Ok(out)
+    }
+
+    /// Reads and validates the frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the version differs, a size is out of bounds or bytes are missing or left over.
+    pub fn decode(frame: &[u8]) -> Result<Handshake, Malformed> {
+        let (fixed, rest): (&[u8; 42], _) = frame
+            .split_first_chunk()
+            .ok_or(Malformed("handshake length"))?;
+        if fixed[0] != b'H' {
+            return Err(Malformed("handshake type"));
+        }
+        if u32_at(fixed, 1) != VERSION {
+            return Err(Malformed("handshake version"));
+        }
+        let mut nonce = [0; 16];
+        nonce.copy_from_slice(&fixed[5..21]);
+        let short = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
+        let geometry = Geometry {
+            ring_bytes: u32_at(fixed, 25),
+            arena_bytes: u32_at(fixed, 29),
+            cells: short(33),
+            callback_slots: short(35),
+        };
+        geometry.validate().map_err(|bad| Malformed(bad.0))?;
+        let (executors, max_threads) = (short(37), short(39));
+        if executors == 0 || max_threads < executors {
+            return Err(Malformed("executor counts"));
+        }
+        let endpoints = match (fixed[41], rest.len()) {
+            (0, 16) => {
+                let fd = |at: usize| u32_at(rest, at) as i32;
+                Endpoints::Proc {
+                    down: fd(0),
+                    up: fd(4),
+                    request_bell: fd(8),
+                    response_bell: fd(12),
+                }
+            }
+            (1, 1..=MAX_NAME) => {
+                let prefix = std::str::from_utf8(rest).map_err(|_| Malformed("segment name"))?;
+                Endpoints::Named(prefix.to_owned())
+            }
+            _ => return Err(Malformed("endpoints")),
+        };
+        Ok(Handshake {
+            nonce,
+            node_pid: u32_at(fixed, 21),
+            endpoints,
+            geometry,
+            executors,
+            max_threads,
+        })
+    }
+}
+
+/// A frame from the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToWorker {
+    /// `H`: open your incarnation.
+    Handshake(Box<Handshake>),
+    /// `P`: answer with the same number.
+    Ping(u64),
+    /// `I`: raise `erlang.Interrupted` in the request with this id, if it runs.
+    Interrupt(u64),
+    /// `S`: leave the loop and exit.
+    Stop,
+}
+
+impl ToWorker {
+    /// The frame.
+    ///
+    /// # Errors
+    /// As [`Handshake::encode`].
+    pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        Ok(match self {
+            ToWorker::Handshake(handshake) => handshake.encode()?,
+            ToWorker::Ping(n) => numbered(b'P', *n),
+            ToWorker::Interrupt(id) => numbered(b'I', *id),
+            ToWorker::Stop => vec![b'S'],
+        })
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none of these.
+    pub fn decode(frame: &[u8]) -> Result<ToWorker, Malformed> {
+        match (frame.first(), frame.len()) {
+            (Some(b'H'), _) => Handshake::decode(frame).map(|h| ToWorker::Handshake(Box::new(h))),
+            (Some(b'P'), 9) => Ok(ToWorker::Ping(u64_at(frame, 1))),
+            (Some(b'I'), 9) => Ok(ToWorker::Interrupt(u64_at(frame, 1))),
+            (Some(b'S'), 1) => Ok(ToWorker::Stop),
+            _ => Err(Malformed("control frame")),
+        }
+    }
+}
+
+/// A frame from a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromWorker {
+    /// `h`: the segments are open.
+    Hello {
+        /// The handshake's nonce.
+        nonce: [u8; 16],
+        /// The worker's process id.
+        os_pid: u32,
+    },
+    /// `r`: requests are served from here on; text of `sys.version`.
+    Ready(String),
+    /// `p`: answer of a ping.
+    Pong(u64),
+    /// `f`: why the worker is about to exit.
+    Failure(String),
+}
+
+impl FromWorker {
+    /// The frame. Texts are cut at 60 KiB, so that it fits `{packet,2}`.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            FromWorker::Hello { nonce, os_pid } => {
+                let mut out = vec![b'h'];
+                out.extend_from_slice(nonce);
+                out.extend_from_slice(&os_pid.to_le_bytes());
+                out
+            }
+            FromWorker::Ready(text) => texted(b'r', text),
+            FromWorker::Pong(n) => numbered(b'p', *n),
+            FromWorker::Failure(text) => texted(b'f', text),
+        }
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none of these.
+    pub fn decode(frame: &[u8]) -> Result<FromWorker, Malformed> {
+        let text = || String::from_utf8_lossy(&frame[1..]).into_owned();
+        match (frame.first(), frame.len()) {
+            (Some(b'h'), 21) => {
+                let mut nonce = [0; 16];
+                nonce.copy_from_slice(&frame[1..17]);
+                Ok(FromWorker::Hello {
+                    nonce,
+                    os_pid: u32_at(frame, 17),
+                })
+            }
+            (Some(b'r'), _) => Ok(FromWorker::Ready(text())),
+            (Some(b'p'), 9) => Ok(FromWorker::Pong(u64_at(frame, 1))),
+            (Some(b'f'), _) => Ok(FromWorker::Failure(text())),
+            _ => Err(Malformed("control frame")),
+        }
+    }
+}
+
+fn numbered(kind: u8, number: u64) -> Vec<u8> {
+    let mut out = vec![kind];
+    out.extend_from_slice(&number.to_le_bytes());
+    out
+}
+
+fn texted(kind: u8, text: &str) -> Vec<u8> {
+    let mut out = vec![kind];
+    out.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(60 << 10)]);
+    out
+}

@@ -1,0 +1,426 @@
+%% @doc Python from Erlang.
+%%
+%% ```
+%% {ok, 4.0} = py:call(math, sqrt, [16]).
+%% {ok, 30} = py:eval(<<"sum(x * x for x in range(n))">>, #{n => 5}).
+%% '''
+%% Module and function are atoms, binaries or strings; dotted names work. Positional arguments are a list, keyword arguments a
+%% map or a proplist. A result is `{ok, Value}' or `{error, Reason}'; no function here raises for what Python does.
+%% In the place of a timeout (milliseconds, default 30000) stands a map where more is to be said: {@link py_options:options()}.
+%% Work whose time is over, or whose caller has died, is cancelled.
+-module(py).
+
+-export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2, unbind/0]).
+-export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
+-export([await/1, await/2, async_await/1, async_await/2, cancel/1]).
+-export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
+-export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
+
+-export_type([name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-type name() :: atom() | binary() | string().
+-type args() :: [term()].
+-type kwargs() :: #{name() => term()} | [{name(), term()}].
+-type code() :: iodata().
+-type options() :: py_options:options().
+-type reason() :: {ExceptionType :: atom(), Message :: string()} | {atom(), term()} | {overloaded, integer(), integer()} | map() | atom().
+%% A Python exception, or what kept the work from being done: `timeout', `{overloaded, Current, Max}', `{worker_down, Why}', `interrupted',
+%% `{badarg, What}', `{bad_option, Key}', `{unsupported_term, Term}', `{unsupported_object, TypeName}', `not_started'.
+-type result() :: {ok, term()} | {error, reason()}.
+-type call() :: {name(), name(), args()} | {name(), name(), args(), kwargs()}.
+
+-define(DEFAULT_TIMEOUT, 30000).
+%% The worker that a process keeps going to after exec/1.
+-define(AFFINITY, '$py_affinity').
+
+%% Synchronous work. Each of these blocks the calling process only, until the answer or the timeout.
+
+%% @doc Calls a function on a worker of pool `default', chosen by load.
+-spec call(name(), name(), args()) -> result().
+call(Module, Function, Args) ->
+    run({call, Module, Function, Args, []}).
+
+%% @doc As {@link call/3}, with keyword arguments.
+-spec call(name(), name(), args(), kwargs()) -> result().
+call(Module, Function, Args, Kwargs) ->
+    run({call, Module, Function, Args, Kwargs}).
+
+%% @doc As {@link call/4}, with a timeout or options.
+-spec call(name(), name(), args(), kwargs(), options()) -> result().
+call(Module, Function, Args, Kwargs, Options) ->
+    run({call, Module, Function, Args, Kwargs}, Options).
+
+%% @doc Value of one expression. Its globals are those of `__main__'.
+-spec eval(code()) -> result().
+eval(Code) ->
+    run({eval, Code, []}).
+
+%% @doc As {@link eval/1}, with local names, which do not stay.
+-spec eval(code(), kwargs()) -> result().
+eval(Code, Locals) ->
+    run({eval, Code, Locals}).
+
+%% @doc As {@link eval/2}, with a timeout or options.
+-spec eval(code(), kwargs(), options()) -> result().
+eval(Code, Locals, Options) ->
+    run({eval, Code, Locals}, Options).
+
+%% @doc Runs statements in `__main__' of a worker. From then on the calling process keeps going to that
+%% worker, which others use as well, until {@link unbind/0} or the worker's end.
+-spec exec(code()) -> ok | {error, reason()}.
+exec(Code) ->
+    exec(Code, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link exec/1}, with a timeout or options. With option `pool' the process is not tied to a worker.
+-spec exec(code(), options()) -> ok | {error, reason()}.
+exec(Code, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, undefined}} ->
+            case adopt(Timeout) of
+                {ok, Worker} -> done(bound(py_request:sync(Worker, {exec, Code}, Timeout, Flags)));
+                {error, _} = Error -> Error
+            end;
+        {ok, {Timeout, Flags, Name}} ->
+            case py_pool:ensure(Name) of
+                {ok, Pool} -> done(py_request:sync(Pool, {exec, Code}, Timeout, Flags));
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc Ends what {@link exec/1} began: the next work goes to any worker.
+-spec unbind() -> ok.
+unbind() ->
+    _ = erase(?AFFINITY),
+    ok.
+
+%% Asynchronous work.
+
+%% @doc Starts a call; the answer is a message `{py_response, Ref, {ok, Value}}' or `{py_error, Ref, Reason}', or
+%% comes from {@link await/1}. No deadline of its own.
+-spec call_async(name(), name(), args()) -> reference().
+call_async(Module, Function, Args) ->
+    call_async(Module, Function, Args, []).
+
+%% @doc As {@link call_async/3}, with keyword arguments.
+-spec call_async(name(), name(), args(), kwargs()) -> reference().
+call_async(Module, Function, Args, Kwargs) ->
+    submit({call, Module, Function, Args, Kwargs}, #{timeout => infinity}).
+
+%% @equiv call_async(Module, Function, Args)
+-spec spawn_call(name(), name(), args()) -> reference().
+spawn_call(Module, Function, Args) ->
+    call_async(Module, Function, Args, []).
+
+%% @equiv call_async(Module, Function, Args, Kwargs)
+-spec spawn_call(name(), name(), args(), kwargs()) -> reference().
+spawn_call(Module, Function, Args, Kwargs) ->
+    call_async(Module, Function, Args, Kwargs).
+
+%% @doc As {@link call_async/4}, with a timeout, after which the answer is `{py_error, Ref, timeout}', or options.
+-spec spawn_call(name(), name(), args(), kwargs(), options()) -> reference().
+spawn_call(Module, Function, Args, Kwargs, Options) when is_map(Options) ->
+    submit({call, Module, Function, Args, Kwargs}, maps:merge(#{timeout => infinity}, Options));
+spawn_call(Module, Function, Args, Kwargs, Timeout) ->
+    submit({call, Module, Function, Args, Kwargs}, Timeout).
+
+%% @doc Starts a call whose outcome nobody wants; failures are logged. It outlives the calling process.
+-spec cast(name(), name(), args()) -> ok.
+cast(Module, Function, Args) ->
+    cast(Module, Function, Args, []).
+
+%% @doc As {@link cast/3}, with keyword arguments.
+-spec cast(name(), name(), args(), kwargs()) -> ok.
+cast(Module, Function, Args, Kwargs) ->
+    Sent =
+        case target() of
+            undefined -> {error, not_started};
+            Target -> bound(py_request:cast(Target, {call, Module, Function, Args, Kwargs}, 0))
+        end,
+    case Sent of
+        ok -> ok;
+        {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
+    end.
+
+%% @doc Waits for the answer of an asynchronous call, at most 30 s.
+-spec await(reference()) -> result().
+await(Ref) ->
+    py_request:await(Ref, ?DEFAULT_TIMEOUT).
+
+%% @doc Waits for the answer of an asynchronous call; after `Timeout' ms the work is cancelled.
+-spec await(reference(), timeout()) -> result().
+await(Ref, Timeout) ->
+    py_request:await(Ref, Timeout).
+
+%% @equiv await(Ref)
+-spec async_await(reference()) -> result().
+async_await(Ref) ->
+    py_request:await(Ref, ?DEFAULT_TIMEOUT).
+
+%% @equiv await(Ref, Timeout)
+-spec async_await(reference(), timeout()) -> result().
+async_await(Ref, Timeout) ->
+    py_request:await(Ref, Timeout).
+
+%% @doc Cancels an asynchronous call of this process; nothing of it arrives afterwards.
+-spec cancel(reference()) -> ok.
+cancel(Ref) when is_reference(Ref) ->
+    py_request:cancel(Ref).
+
+%% Work on many workers.
+
+%% @doc Runs statements on every worker of the pools `default' and `parallel', and at every later start of one.
+%% Recorded only if it succeeded everywhere; the same text again moves to the end of the log.
+-spec exec_all(code()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+exec_all(Code) ->
+    exec_all(Code, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link exec_all/1}, with a timeout.
+-spec exec_all(code(), timeout()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+exec_all(Code, Timeout) ->
+    case {unicode:characters_to_binary(Code), py_options:parse(Timeout)} of
+        {Text, {ok, {Limit, _, _}}} when is_binary(Text) -> py_exec_log:run(Text, Limit);
+        {_, {error, _} = Error} -> Error;
+        _ -> {error, {badarg, code}}
+    end.
+
+%% @doc Runs calls side by side on pool `parallel'. Results in the order of the calls, errors in their places.
+-spec parallel([call()]) -> {ok, [result()]} | {error, reason()}.
+parallel(Calls) ->
+    parallel(Calls, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link parallel/1}. The timeout bounds the whole; calls without an answer by then are `{error, timeout}'.
+-spec parallel([call()], options()) -> {ok, [result()]} | {error, reason()}.
+parallel(Calls, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} ->
+            case py_pool:ensure(case Name of undefined -> parallel; _ -> Name end) of
+                {ok, Pool} -> py_parallel:run(Pool, Calls, Timeout, Flags);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc Reloads a module in every worker that has imported it.
+-spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
+reload(Module) ->
+    Code = <<"__import__('importlib').reload(__import__('sys').modules[m]) and None if m in __import__('sys').modules else None">>,
+    case py_pool:names() of
+        [] ->
+            {error, not_started};
+        _ ->
+            case py_exec_log:on_workers({eval, Code, #{m => Module}}, ?DEFAULT_TIMEOUT) of
+                [] -> ok;
+                Failed -> {error, [{worker, Reason} || {_, Reason} <- Failed]}
+            end
+    end.
+
+%% What runs.
+
+%% @doc `sys.version' of pool `default'.
+-spec version() -> {ok, binary()} | {error, not_started}.
+version() ->
+    case py_pool:native(default) of
+        undefined ->
+            {error, not_started};
+        _ ->
+            #{interpreter := #{text := Text}} = py_pool:spec(default),
+            {ok, Text}
+    end.
+
+%% @doc Every interpreter runs in a process of its own, whatever the Python version.
+-spec execution_mode() -> multi_process.
+execution_mode() ->
+    multi_process.
+
+%% @doc Python version, and workers, executors and mode of each pool: `single', or `multi_executor' for
+%% several threads under one GIL.
+-spec execution_info() -> #{mode := multi_process, pools := #{atom() => map()}, python => binary()}.
+execution_info() ->
+    Pools = maps:from_list([{Name, pool_info(py_pool:spec(Name))} || Name <- py_pool:names()]),
+    case Pools of
+        #{default := #{python := Version}} -> #{mode => multi_process, python => Version, pools => Pools};
+        _ -> #{mode => multi_process, pools => Pools}
+    end.
+
+-spec pool_info(py_pool:spec()) -> map().
+pool_info(#{num_workers := Workers, num_executors := Executors, interpreter := #{version := Version, executable := Path}}) ->
+    #{
+        python => dotted(Version),
+        executable => Path,
+        workers => Workers,
+        executors => Executors,
+        mode => case Executors of 1 -> single; _ -> multi_executor end
+    }.
+
+-spec dotted({0..99, 0..99, 0..99}) -> binary().
+dotted({Major, Minor, Micro}) ->
+    iolist_to_binary(io_lib:format("~b.~b.~b", [Major, Minor, Micro])).
+
+%% @doc Interpreters of pool `default' that can run at once.
+-spec num_executors() -> non_neg_integer().
+num_executors() ->
+    case py_pool:get_stats(default) of
+        #{num_workers := Workers} -> Workers;
+        {error, not_started} -> 0
+    end.
+
+%% @doc Whether the Python of pool `default' has sub-interpreters with a GIL of their own. For information only:
+%% workers are processes.
+-spec subinterp_supported() -> boolean().
+subinterp_supported() ->
+    case py_pool:native(default) of
+        undefined ->
+            false;
+        _ ->
+            #{interpreter := #{version := Version}} = py_pool:spec(default),
+            Version >= {3, 12, 0}
+    end.
+
+%% @doc The workers of all pools.
+-spec workers() -> [#{atom() => term()}].
+workers() ->
+    [worker(Row) || Row <- py_pool:workers()].
+
+-spec worker(py_pool:worker_row()) -> #{atom() => term()}.
+worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts}}) ->
+    Base = #{
+        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => rss(OsPid)
+    },
+    Load =
+        case Worker of
+            undefined -> #{};
+            _ -> maps:with([in_flight, served, p50_ns, p99_ns], py_nif:worker_info(Worker))
+        end,
+    maps:merge(Base#{in_flight => 0, served => 0}, Load).
+
+%% Resident memory in bytes; 0 for a process that is gone.
+-spec rss(undefined | pos_integer()) -> non_neg_integer().
+rss(undefined) ->
+    0;
+rss(OsPid) ->
+    case file:read_file("/proc/" ++ integer_to_list(OsPid) ++ "/status") of
+        {ok, Status} ->
+            case re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, binary}]) of
+                {match, [KiB]} -> binary_to_integer(KiB) * 1024;
+                nomatch -> 0
+            end;
+        {error, _} ->
+            0
+    end.
+
+%% @doc Statistics of each pool, of the semaphore and of the native library.
+-spec stats() -> #{pools := #{atom() => py_pool:stats()}, permits => non_neg_integer(), max_permits => pos_integer(), native => map()}.
+stats() ->
+    case py_pool:names() of
+        [] ->
+            #{pools => #{}};
+        Names ->
+            #{
+                pools => maps:from_list([{N, S} || N <- Names, S <- [py_pool:get_stats(N)], is_map(S)]),
+                permits => py_nif:permits(),
+                max_permits => py_nif:max_permits(),
+                native => py_nif:nif_info()
+            }
+    end.
+
+%% Where work goes: the worker that the process is tied to, or pool default.
+
+-spec target() -> py_nif:target() | undefined.
+target() ->
+    case get(?AFFINITY) of
+        undefined -> persistent_term:get({py_pool, default}, undefined);
+        Worker -> Worker
+    end.
+
+-spec run(py_nif:request()) -> result().
+run(Request) ->
+    case get(?AFFINITY) of
+        undefined ->
+            case persistent_term:get({py_pool, default}, undefined) of
+                undefined -> {error, not_started};
+                Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
+            end;
+        Worker ->
+            bound(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, 0))
+    end.
+
+-spec run(py_nif:request(), options()) -> result().
+run(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, undefined}} ->
+            case target() of
+                undefined -> {error, not_started};
+                Target -> bound(py_request:sync(Target, Request, Timeout, Flags))
+            end;
+        {ok, {Timeout, Flags, Name}} ->
+            case py_pool:ensure(Name) of
+                {ok, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec submit(py_nif:request(), options()) -> reference().
+submit(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, undefined}} ->
+            case target() of
+                undefined -> py_request:refused(not_started);
+                Target -> sent(py_request:async(Target, Request, Timeout, Flags))
+            end;
+        {ok, {Timeout, Flags, Name}} ->
+            case py_pool:ensure(Name) of
+                {ok, Pool} -> sent(py_request:async(Pool, Request, Timeout, Flags));
+                {error, Reason} -> py_request:refused(Reason)
+            end;
+        {error, Reason} ->
+            py_request:refused(Reason)
+    end.
+
+-spec sent({reference(), submitted | {refused, term()}}) -> reference().
+sent({Ref, submitted}) ->
+    Ref;
+sent({Ref, {refused, Reason}}) ->
+    _ = bound({error, Reason}),
+    Ref.
+
+%% The tie to a worker ends with the worker.
+-spec bound(Result) -> Result when Result :: ok | result().
+bound({error, {worker_down, _}} = Error) ->
+    _ = erase(?AFFINITY),
+    Error;
+bound(Result) ->
+    Result.
+
+-spec done(result()) -> ok | {error, reason()}.
+done({ok, _}) -> ok;
+done({error, _} = Error) -> Error.
+
+%% The worker that the calling process is tied to, from here on if it was not yet.
+-spec adopt(timeout()) -> {ok, py_nif:worker()} | {error, reason()}.
+adopt(Timeout) ->
+    case get(?AFFINITY) of
+        undefined ->
+            case persistent_term:get({py_pool, default}, undefined) of
+                undefined -> {error, not_started};
+                Pool -> adopt(py_nif:choose(Pool), Timeout)
+            end;
+        Worker ->
+            {ok, Worker}
+    end.
+
+-spec adopt({ok, py_nif:worker()} | {error, no_worker}, timeout()) -> {ok, py_nif:worker()} | {error, reason()}.
+adopt({ok, Worker}, _Timeout) ->
+    _ = put(?AFFINITY, Worker),
+    {ok, Worker};
+adopt({error, no_worker}, Timeout) ->
+    case py_pool:await_worker(default, Timeout) of
+        ok -> adopt(Timeout);
+        {error, _} = Error -> Error
+    end.

@@ -1,0 +1,181 @@
+%% @doc Finds the Python interpreter of a pool and asks it what it is, by running it once.
+%%
+%% `python3' on the PATH may be a shell script that chooses a version; what counts is `sys.executable'.
+-module(py_interpreter).
+
+-export([find/1, environment/1]).
+
+-export_type([interpreter/0, reason/0]).
+
+-type interpreter() :: #{executable := binary(), prefix := binary(), version := {0..99, 0..99, 0..99}, text := binary()}.
+%% `text' is `sys.version'.
+-type reason() :: {no_python, string()}.
+%% What is missing and how to set it, for people.
+
+-define(PROBE_TIMEOUT, 30000).
+-define(MARK, "erlang_python probe").
+-define(HINT,
+    ". Set {python, \"/path/to/python3\"} (CPython 3.9 or later, 64 bits) or {venv, \"/path/to/venv\"}"
+    " in the environment of application erlang_python."
+).
+
+%% @doc The interpreter of a pool with this configuration. Starts a process; takes some 10 ms.
+-spec find(py_config:pool_config()) -> {ok, interpreter()} | {error, reason()}.
+find(Config) ->
+    case locate(Config) of
+        {ok, Path} ->
+            case run(Path, Config) of
+                {ok, Output} -> judge(Path, Output);
+                {error, Reason} -> {error, {no_python, text("could not run ~ts: ~ts" ++ ?HINT, [Path, Reason])}}
+            end;
+        {error, Reason} ->
+            {error, {no_python, Reason}}
+    end.
+
+-spec locate(py_config:pool_config()) -> {ok, file:filename_all()} | {error, string()}.
+locate(#{python := undefined, venv := undefined}) ->
+    case os:getenv("VIRTUAL_ENV") of
+        Venv when is_list(Venv), Venv =/= "" -> venv(Venv, "VIRTUAL_ENV");
+        _ -> on_path("python3")
+    end;
+locate(#{python := undefined, venv := Venv}) ->
+    venv(Venv, "venv");
+locate(#{python := Python}) ->
+    case filelib:is_dir(Python) of
+        true -> venv(Python, "python");
+        false -> on_path(Python)
+    end.
+
+-spec venv(file:filename_all(), string()) -> {ok, file:filename_all()} | {error, string()}.
+venv(Dir, Origin) ->
+    Python = filename:join([Dir, "bin", "python"]),
+    case filelib:is_regular(Python) of
+        true -> {ok, Python};
+        false -> {error, text("~ts is ~ts, which is no virtual environment: there is no ~ts" ++ ?HINT, [Origin, Dir, Python])}
+    end.
+
+-spec on_path(file:filename_all()) -> {ok, file:filename_all()} | {error, string()}.
+on_path(Name) ->
+    case os:find_executable(unicode:characters_to_list(Name)) of
+        false -> {error, text("there is no executable ~ts" ++ ?HINT, [Name])};
+        Path -> {ok, Path}
+    end.
+
+%% The probe is valid Python 2, so that an old interpreter gets a clear answer.
+-spec script() -> string().
+script() ->
+    "import sys, platform\n"
+    "v = sys.version_info\n"
+    "free = 0\n"
+    "if v >= (3, 13):\n"
+    "    import sysconfig\n"
+    "    free = 1 if sysconfig.get_config_var('Py_GIL_DISABLED') else 0\n"
+    "print('\\n'.join(['" ?MARK "', '%d %d %d' % tuple(v[:3]), platform.python_implementation(),"
+    " '64' if sys.maxsize > 2 ** 32 else '32', str(free), sys.executable or '', sys.prefix, ' '.join(sys.version.split())]))\n".
+
+-spec run(file:filename_all(), py_config:pool_config()) -> {ok, binary()} | {error, string()}.
+run(Path, Config) ->
+    Cd = case Config of #{cd := Dir} when Dir =/= undefined -> [{cd, Dir}]; _ -> [] end,
+    Options = [{args, ["-c", script()]}, {env, environment(Config)}, binary, exit_status, stderr_to_stdout, hide | Cd],
+    try erlang:open_port({spawn_executable, Path}, Options) of
+        Port -> collect(Port, [], erlang:monotonic_time(millisecond) + ?PROBE_TIMEOUT)
+    catch
+        error:Reason -> {error, text("~tp", [Reason])}
+    end.
+
+-spec collect(port(), iodata(), integer()) -> {ok, binary()} | {error, string()}.
+collect(Port, Output, Deadline) ->
+    receive
+        {Port, {data, Data}} -> collect(Port, [Output, Data], Deadline);
+        {Port, {exit_status, 0}} -> {ok, iolist_to_binary(Output)};
+        {Port, {exit_status, Status}} -> {error, text("exit status ~b, ~ts", [Status, last_line(iolist_to_binary(Output))])}
+    after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
+        kill(Port),
+        {error, text("it did not answer within ~b ms", [?PROBE_TIMEOUT])}
+    end.
+
+-spec kill(port()) -> ok.
+kill(Port) ->
+    case erlang:port_info(Port, os_pid) of
+        {os_pid, Pid} -> _ = os:cmd("kill -9 " ++ integer_to_list(Pid)), ok;
+        undefined -> ok
+    end,
+    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end,
+    flush(Port).
+
+-spec flush(port()) -> ok.
+flush(Port) ->
+    receive {Port, _} -> flush(Port) after 0 -> ok end.
+
+-spec last_line(binary()) -> binary().
+last_line(Output) ->
+    lists:last([<<"no output">> | [L || L <- binary:split(Output, <<"\n">>, [global]), L =/= <<>>]]).
+
+-spec judge(file:filename_all(), binary()) -> {ok, interpreter()} | {error, reason()}.
+judge(Path, Output) ->
+    %% A start-up file of the site may print before us.
+    case binary:split(Output, <<?MARK "\n">>) of
+        [_, Answer] ->
+            case binary:split(Answer, <<"\n">>, [global]) of
+                [Version, Implementation, Bits, Free, Executable, Prefix, Text | _] ->
+                    [Major, Minor, Micro] = [binary_to_integer(N) || N <- binary:split(Version, <<" ">>, [global])],
+                    Found = #{executable => Executable, prefix => Prefix, version => {Major, Minor, Micro}, text => Text},
+                    usable(Path, Implementation, Bits, Free, Found);
+                _ ->
+                    {error, {no_python, text("~ts answered ~ts" ++ ?HINT, [Path, last_line(Answer)])}}
+            end;
+        _ ->
+            {error, {no_python, text("~ts is no Python interpreter: it answered ~ts" ++ ?HINT, [Path, last_line(Output)])}}
+    end.
+
+-spec usable(file:filename_all(), binary(), binary(), binary(), interpreter()) -> {ok, interpreter()} | {error, reason()}.
+usable(Path, Implementation, _, _, _) when Implementation =/= <<"CPython">> ->
+    refuse(Path, "is ~ts; only CPython can load the worker", [Implementation]);
+usable(Path, _, _, _, #{version := Version, text := Text}) when Version < {3, 9, 0} ->
+    refuse(Path, "is Python ~ts; 3.9 or later is needed", [Text]);
+usable(Path, _, <<"32">>, _, _) ->
+    refuse(Path, "is a 32-bit build; 64 bits are needed", []);
+usable(Path, _, _, <<"1">>, #{text := Text}) ->
+    refuse(Path, "is a free-threaded build (~ts), which cannot load the worker", [Text]);
+usable(Path, _, _, _, #{executable := <<>>}) ->
+    refuse(Path, "does not know its own path (sys.executable is empty)", []);
+usable(_, _, _, _, Found) ->
+    {ok, Found}.
+
+-spec refuse(file:filename_all(), string(), [term()]) -> {error, reason()}.
+refuse(Path, Format, Args) ->
+    {error, {no_python, text("~ts " ++ Format ++ ?HINT, [Path | Args])}}.
+
+%% @doc What `open_port/2' is told about the environment: the variables that a worker shall not see,
+%% and those that it gets. The node's own variables (cookie, release, runtime) never reach a worker.
+-spec environment(py_config:pool_config()) -> [{string(), string() | false}].
+environment(#{env := Env}) ->
+    case Env of
+        inherit -> hidden(fun secret/1);
+        clean -> hidden(fun(Name) -> not plain(Name) end);
+        List ->
+            Own = [{unicode:characters_to_list(N), value(V)} || {N, V} <- List],
+            [{N, false} || {N, false} <- hidden(fun secret/1), not lists:keymember(N, 1, Own)] ++ Own
+    end.
+
+-spec value(false | unicode:chardata()) -> false | string().
+value(false) -> false;
+value(Value) -> unicode:characters_to_list(Value).
+
+-spec hidden(fun((string()) -> boolean())) -> [{string(), false}].
+hidden(Hide) ->
+    [{Name, false} || {Name, _} <- os:env(), Hide(Name)].
+
+-spec secret(string()) -> boolean().
+secret("RELEASE_" ++ _) -> true;
+secret("ERL_" ++ _) -> true;
+secret("ERLANG_COOKIE" ++ _) -> true;
+secret(Name) -> lists:member(Name, ["ROOTDIR", "BINDIR", "EMU", "PROGNAME", "ESCRIPT_NAME"]).
+
+-spec plain(string()) -> boolean().
+plain("LC_" ++ _) -> true;
+plain(Name) -> lists:member(Name, ["PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL"]).
+
+-spec text(string(), [term()]) -> string().
+text(Format, Args) ->
+    lists:flatten(io_lib:format(Format, Args)).

@@ -1,0 +1,173 @@
+%% @doc The native functions, as stubs.
+%%
+%% The library is `priv/py_nif.so'. None of these functions blocks a scheduler: what can take long runs
+%% on a dirty one, what must wait answers `{wait, Token}' or `{pending, Handle}' and sends a message later.
+%% Users call {@link py}; this module is the contract between the Erlang part and the native one.
+-module(py_nif).
+
+-export([start/0, stop/0, nif_info/0]).
+-export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
+-export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_info/1, alive/1]).
+-export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
+-export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
+-export([encode/2, decode/2]).
+-export([library/0]).
+
+-export_type([pool/0, worker/0, handle/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
+
+-on_load(init/0).
+
+-type pool() :: reference().
+%% One named pool: the place that unbound requests are submitted to.
+-type worker() :: reference().
+%% One incarnation of a worker process.
+-type handle() :: reference().
+%% One request that is in flight.
+-type token() :: reference().
+%% A place in the queue of those that wait for a permit or for room in a ring.
+-type target() :: pool() | worker().
+-type text() :: atom() | binary() | string().
+-type request() :: {call, text(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()}.
+-type reply_to() :: reference() | py_response | py_result | cast.
+-type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
+
+-spec init() -> ok | {error, {atom(), string()}}.
+init() ->
+    erlang:load_nif(library(), 0).
+
+%% @doc Path of the native library without its extension.
+-spec library() -> file:filename().
+library() ->
+    filename:join(priv_dir(), "py_nif").
+
+-spec priv_dir() -> file:filename().
+priv_dir() ->
+    case code:priv_dir(erlang_python) of
+        {error, bad_name} -> filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+        Dir -> Dir
+    end.
+
+%% @doc Starts the threads that every pool needs.
+-spec start() -> ok.
+start() -> erlang:nif_error(not_loaded).
+
+%% @doc Joins every thread and drops everything; pending requests get `{worker_down, stopped}'.
+-spec stop() -> ok.
+stop() -> erlang:nif_error(not_loaded).
+
+%% @doc What the library holds: `version', `slab_in_use', `readers', `mappings', `waiting'.
+-spec nif_info() -> #{atom() => term()}.
+nif_info() -> erlang:nif_error(not_loaded).
+
+%% @doc Makes an empty pool.
+-spec pool_new(atom(), #{inline_budget_us := non_neg_integer()}) -> pool().
+pool_new(_Name, _Options) -> erlang:nif_error(not_loaded).
+
+%% @doc From here on the worker takes unbound work of the pool.
+-spec pool_add(pool(), worker()) -> ok.
+pool_add(_Pool, _Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc No unbound work for this worker any more.
+-spec pool_remove(pool(), worker()) -> ok.
+pool_remove(_Pool, _Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc Submissions get `{error, not_started}' from here on; parked and waiting requests fail.
+-spec pool_close(pool()) -> ok.
+pool_close(_Pool) -> erlang:nif_error(not_loaded).
+
+%% @doc Load of a pool.
+-spec pool_info(pool()) ->
+    #{workers := non_neg_integer(), pending := non_neg_integer(), parked := non_neg_integer(), waiting := non_neg_integer()}.
+pool_info(_Pool) -> erlang:nif_error(not_loaded).
+
+%% @doc The worker that an unbound request would go to.
+-spec choose(pool()) -> {ok, worker()} | {error, no_worker}.
+choose(_Pool) -> erlang:nif_error(not_loaded).
+
+%% @doc Makes the shared memory of one worker incarnation and the frame that tells the worker about it.
+-spec worker_new(#{atom() => term()}) -> {ok, worker(), binary()} | {error, {atom(), binary()}}.
+worker_new(_Options) -> erlang:nif_error(not_loaded).
+
+%% @doc Ties the worker to an OS process, whose death is learned from there on.
+-spec worker_watch(worker(), pos_integer()) -> ok | {error, term()}.
+worker_watch(_Worker, _OsPid) -> erlang:nif_error(not_loaded).
+
+%% @doc Checks the worker's hello and starts the reader thread.
+-spec worker_attach(worker(), binary()) -> ok | {error, bad_hello}.
+worker_attach(_Worker, _Hello) -> erlang:nif_error(not_loaded).
+
+%% @doc No new requests; queued unbound ones that have not started move to other workers.
+-spec worker_close(worker()) -> ok.
+worker_close(_Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc Kills the worker and its process group; callers see `{worker_down, Reason}'.
+-spec worker_kill(worker(), atom()) -> ok.
+worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
+
+%% @doc Load and service times of one worker.
+-spec worker_info(worker()) -> #{atom() => term()}.
+worker_info(_Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether the worker takes requests.
+-spec alive(worker()) -> boolean().
+alive(_Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc Publishes a request.
+-spec submit(target(), request(), reply_to(), non_neg_integer(), 0 | token()) -> outcome().
+submit(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_loaded).
+
+%% @doc As {@link submit/5}, on a dirty scheduler, for requests with much data.
+-spec submit_dirty(target(), request(), reply_to(), non_neg_integer(), 0 | token()) -> outcome().
+submit_dirty(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_loaded).
+
+%% @doc Settles a request. `sent' means that its answer is in the mailbox or was delivered.
+-spec cancel(handle()) -> cancelled | sent.
+cancel(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc As {@link cancel/1}, but an asynchronous request is answered with `{py_error, Handle, Reason}'.
+-spec cancel(handle(), atom()) -> cancelled | sent.
+cancel(_Handle, _Reason) -> erlang:nif_error(not_loaded).
+
+%% @doc Gives a place in the queue back.
+-spec unwait(token()) -> ok.
+unwait(_Token) -> erlang:nif_error(not_loaded).
+
+%% @doc Raises `erlang.Interrupted' in a running request, which still answers.
+-spec interrupt(handle()) -> ok | not_running.
+interrupt(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether a request has no answer yet.
+-spec in_flight(handle()) -> boolean().
+in_flight(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc Permits of the node's semaphore in use.
+-spec permits() -> non_neg_integer().
+permits() -> erlang:nif_error(not_loaded).
+
+%% @doc Bound of the node's semaphore.
+-spec max_permits() -> pos_integer().
+max_permits() -> erlang:nif_error(not_loaded).
+
+%% @doc Sets the bound of the node's semaphore.
+-spec set_max_permits(pos_integer()) -> ok.
+set_max_permits(_Max) -> erlang:nif_error(not_loaded).
+
+%% @doc Takes a permit for the calling process.
+-spec acquire() -> ok | {wait, token()}.
+acquire() -> erlang:nif_error(not_loaded).
+
+%% @doc As {@link acquire/0}, after `{py_go, Token}'.
+-spec acquire(token()) -> ok | {wait, token()}.
+acquire(_Token) -> erlang:nif_error(not_loaded).
+
+%% @doc Gives back a permit of the calling process.
+-spec release() -> ok.
+release() -> erlang:nif_error(not_loaded).
+
+%% @doc The codec alone: what a worker would be sent.
+-spec encode(term(), non_neg_integer()) -> binary() | {error, term()}.
+encode(_Term, _Flags) -> erlang:nif_error(not_loaded).
+
+%% @doc The codec alone: reads what a worker would send.
+-spec decode(binary(), non_neg_integer()) -> {ok, term()} | {error, term()}.
+decode(_Binary, _Flags) -> erlang:nif_error(not_loaded).

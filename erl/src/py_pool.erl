@@ -1,0 +1,383 @@
+%% @doc Named pools of workers.
+%%
+%% `default' serves what names no pool, `parallel' serves `py:parallel/1' and starts at its first use; others
+%% are started with {@link start_pool/2} or by option `pools'. The server decides how many workers there are; no request passes
+%% through it: the native pool is found in `persistent_term' under `{py_pool, Name}', written once per start.
+-module(py_pool).
+
+-behaviour(gen_server).
+
+-export([start_pool/2, stop_pool/1, resize/2, get_stats/0, get_stats/1]).
+-export([start_checked/2, ensure/1, native/1, spec/1, names/0, await_worker/2, close_all/0, drain/1]).
+-export([create_tables/0, workers_started/2, joined/0, set_joined/1, workers/0, update_worker/4, forget_worker/1, notify/2]).
+-export([start_link/2, init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-export_type([spec/0, stats/0, worker_row/0]).
+
+-type spec() :: #{atom() => term()}.
+%% The options of the pool ({@link py_config}), its `interpreter', and the paths `host' and `core'.
+-type stats() :: #{
+    num_workers := non_neg_integer(),
+    max_workers := pos_integer(),
+    ready_workers := non_neg_integer(),
+    available_workers := non_neg_integer(),
+    checked_out := non_neg_integer(),
+    pending_requests := non_neg_integer(),
+    parked_requests := non_neg_integer(),
+    waiting_requests := non_neg_integer(),
+    restarts := non_neg_integer()
+}.
+%% `available_workers' are ready and have nothing to do; `parked_requests' wait for a worker, `waiting_requests'
+%% for a permit or for room in a ring.
+-type worker_row() :: {Id :: non_neg_integer(), Pool :: atom(), undefined | py_nif:worker(), Joined :: boolean(), Info :: map()}.
+
+-define(POOLS, py_pools).
+-define(WORKERS, py_workers).
+
+-record(state, {
+    name :: atom(),
+    spec :: spec(),
+    native :: py_nif:pool(),
+    size :: pos_integer(),
+    starting = true :: boolean(),
+    failure = none :: none | string(),
+    ready_waiters = [] :: [gen_server:from()],
+    worker_waiters = [] :: [gen_server:from()]
+}).
+
+%% @doc Starts a pool with options of its own and waits until its workers serve.
+-spec start_pool(atom(), map() | [{atom(), term()}]) -> ok | {error, term()}.
+start_pool(Name, Options) when is_atom(Name), Name =/= undefined ->
+    case py_config:pool(Name, Options) of
+        {ok, Config} -> start_checked(Name, Config);
+        {error, _} = Error -> Error
+    end.
+
+%% @private
+-spec start_checked(atom(), py_config:pool_config()) -> ok | {error, term()}.
+start_checked(Name, Config) ->
+    case whereis(py_sup) of
+        undefined -> {error, not_started};
+        _ -> start_found(Name, Config, py_interpreter:find(Config))
+    end.
+
+-spec start_found(atom(), py_config:pool_config(), {ok, py_interpreter:interpreter()} | {error, term()}) -> ok | {error, term()}.
+start_found(_Name, _Config, {error, _} = Error) ->
+    Error;
+start_found(Name, Config, {ok, Interpreter}) ->
+    Priv = filename:dirname(py_nif:library()),
+    Spec = Config#{
+        interpreter => Interpreter,
+        host => filename:join(Priv, "py_host"),
+        core => filename:join(Priv, "py_core.so")
+    },
+    case py_sup:start_pool(Name, Spec) of
+        {ok, _} -> await_start(Name);
+        {error, {already_started, _}} -> {error, already_started};
+        {error, already_present} -> {error, already_started};
+        {error, _} = Error -> Error
+    end.
+
+-spec await_start(atom()) -> ok | {error, term()}.
+await_start(Name) ->
+    case call(Name, await_ready, infinity) of
+        ok ->
+            ok;
+        {error, _} = Error ->
+            _ = stop_pool(Name),
+            Error
+    end.
+
+%% @doc Stops a pool; requests in it end with `{worker_down, stopped}'.
+-spec stop_pool(atom()) -> ok | {error, not_started}.
+stop_pool(Name) ->
+    case native(Name) of
+        undefined ->
+            {error, not_started};
+        Pool ->
+            _ = persistent_term:erase({py_pool, Name}),
+            ok = py_nif:pool_close(Pool),
+            _ = py_sup:stop_pool(Name),
+            true = ets:match_delete(?WORKERS, {'_', Name, '_', '_', '_'}),
+            _ = [ets:delete(?POOLS, Key) || Key <- [{server, Name}, {workers, Name}, {spec, Name}]],
+            ok
+    end.
+
+%% @doc Changes the number of workers. Grows until the new workers serve; workers that go finish their work first.
+-spec resize(atom(), pos_integer()) -> ok | {error, term()}.
+resize(Name, Size) when is_integer(Size), Size > 0 ->
+    call(Name, {resize, Size}, infinity).
+
+%% @doc Statistics of the pool `default'.
+-spec get_stats() -> stats() | {error, not_started}.
+get_stats() ->
+    get_stats(default).
+
+%% @doc Statistics of a pool.
+-spec get_stats(atom()) -> stats() | {error, not_started}.
+get_stats(Name) ->
+    case native(Name) of
+        undefined ->
+            {error, not_started};
+        Pool ->
+            #{pending := Pending, parked := Parked, waiting := Waiting} = py_nif:pool_info(Pool),
+            Rows = [Row || {_, N, _, _, _} = Row <- workers(), N =:= Name],
+            Ready = [W || {_, _, W, _, #{state := ready}} <- Rows],
+            Idle = [W || W <- Ready, maps:get(in_flight, py_nif:worker_info(W)) =:= 0],
+            #{
+                num_workers => length([up || {_, _, _, _, #{state := S}} <- Rows, S =/= draining]),
+                max_workers => maps:get(max_workers, spec(Name)),
+                ready_workers => length(Ready),
+                available_workers => length(Idle),
+                checked_out => 0,
+                pending_requests => Pending,
+                parked_requests => Parked,
+                waiting_requests => Waiting,
+                restarts => lists:sum([R || {_, _, _, _, #{restarts := R}} <- Rows])
+            }
+    end.
+
+%% @private The native pool, started if it is `parallel'.
+-spec ensure(atom()) -> {ok, py_nif:pool()} | {error, term()}.
+ensure(Name) ->
+    case native(Name) of
+        undefined when Name =:= parallel ->
+            case start_pool(parallel, #{}) of
+                ok -> ensure_started(Name);
+                {error, already_started} ->
+                    case call(Name, await_ready, infinity) of
+                        ok -> ensure_started(Name);
+                        {error, _} = Error -> Error
+                    end;
+                {error, _} = Error -> Error
+            end;
+        undefined when Name =:= default -> {error, not_started};
+        undefined -> {error, {badarg, pool}};
+        Pool -> {ok, Pool}
+    end.
+
+-spec ensure_started(atom()) -> {ok, py_nif:pool()} | {error, not_started}.
+ensure_started(Name) ->
+    case native(Name) of
+        undefined -> {error, not_started};
+        Pool -> {ok, Pool}
+    end.
+
+%% @private
+-spec native(atom()) -> py_nif:pool() | undefined.
+native(Name) ->
+    persistent_term:get({py_pool, Name}, undefined).
+
+%% @private
+-spec spec(atom()) -> spec().
+spec(Name) ->
+    ets:lookup_element(?POOLS, {spec, Name}, 2).
+
+%% @private Names of the pools that run.
+-spec names() -> [atom()].
+names() ->
+    case ets:whereis(?POOLS) of
+        undefined -> [];
+        _ -> ets:select(?POOLS, [{{{server, '$1'}, '_'}, [], ['$1']}])
+    end.
+
+%% @private Returns when the pool has a worker that serves.
+-spec await_worker(atom(), timeout()) -> ok | {error, term()}.
+await_worker(Name, Timeout) ->
+    call(Name, await_worker, Timeout).
+
+%% @private No pool takes requests afterwards.
+-spec close_all() -> ok.
+close_all() ->
+    lists:foreach(
+        fun(Name) ->
+            case native(Name) of
+                undefined -> ok;
+                Pool ->
+                    _ = persistent_term:erase({py_pool, Name}),
+                    true = ets:insert(?POOLS, {{closed, Name}, Pool}),
+                    ok = py_nif:pool_close(Pool)
+            end
+        end,
+        names()
+    ).
+
+%% @private Waits until the closed pools have nothing in flight, for at most `Timeout' ms.
+-spec drain(non_neg_integer()) -> ok.
+drain(Timeout) ->
+    Closed = ets:select(?POOLS, [{{{closed, '_'}, '$1'}, [], ['$1']}]),
+    drain(Closed, erlang:monotonic_time(millisecond) + Timeout).
+
+-spec drain([py_nif:pool()], integer()) -> ok.
+drain(Pools, Deadline) ->
+    Busy = lists:any(fun(Pool) -> maps:get(pending, py_nif:pool_info(Pool)) > 0 end, Pools),
+    case Busy andalso erlang:monotonic_time(millisecond) < Deadline of
+        true ->
+            receive after 10 -> drain(Pools, Deadline) end;
+        false ->
+            ok
+    end.
+
+-spec call(atom(), term(), timeout()) -> ok | {error, term()}.
+call(Name, Request, Timeout) ->
+    case ets:whereis(?POOLS) =/= undefined andalso ets:lookup(?POOLS, {server, Name}) of
+        [{_, Server}] ->
+            try gen_server:call(Server, Request, Timeout)
+            catch
+                exit:{timeout, _} -> {error, timeout};
+                exit:{_, _} -> {error, not_started}
+            end;
+        _ ->
+            {error, not_started}
+    end.
+
+%% Tables. Rows are written by the processes that they describe and read by everyone.
+
+%% @private
+-spec create_tables() -> ok.
+create_tables() ->
+    _ = ets:new(?POOLS, [named_table, public, set, {read_concurrency, true}]),
+    _ = ets:new(?WORKERS, [named_table, public, ordered_set, {read_concurrency, true}]),
+    ok.
+
+%% @private
+-spec workers_started(atom(), pid()) -> ok.
+workers_started(Name, Sup) ->
+    true = ets:insert(?POOLS, {{workers, Name}, Sup}),
+    ok.
+
+%% @private
+-spec workers() -> [worker_row()].
+workers() ->
+    case ets:whereis(?WORKERS) of
+        undefined -> [];
+        _ -> ets:tab2list(?WORKERS)
+    end.
+
+%% @private Workers that have applied the exec_all log and serve.
+-spec joined() -> [{non_neg_integer(), atom(), py_nif:worker()}].
+joined() ->
+    [{Id, Pool, Worker} || {Id, Pool, Worker, true, _} <- workers(), Worker =/= undefined].
+
+%% @private
+-spec set_joined(non_neg_integer()) -> ok.
+set_joined(Id) ->
+    _ = ets:update_element(?WORKERS, Id, {4, true}),
+    ok.
+
+%% @private Writes the row of a worker; leaves `Joined' as it is while the worker serves.
+-spec update_worker(non_neg_integer(), atom(), undefined | py_nif:worker(), map()) -> ok.
+update_worker(Id, Pool, Worker, #{state := State} = Info) ->
+    Joined = State =:= ready andalso ets:lookup_element(?WORKERS, Id, 4),
+    true = ets:insert(?WORKERS, {Id, Pool, Worker, Joined, Info}),
+    ok.
+
+%% @private
+-spec forget_worker(non_neg_integer()) -> ok.
+forget_worker(Id) ->
+    true = ets:delete(?WORKERS, Id),
+    ok.
+
+%% @private A worker tells its pool that it serves, could not start, or needs a substitute.
+-spec notify(atom(), ready | replace | {failed, string()}) -> ok.
+notify(Name, Event) ->
+    case ets:lookup(?POOLS, {server, Name}) of
+        [{_, Server}] -> gen_server:cast(Server, {worker, Event});
+        [] -> ok
+    end.
+
+%% @private
+-spec start_link(atom(), spec()) -> {ok, pid()} | ignore | {error, term()}.
+start_link(Name, Spec) ->
+    gen_server:start_link(?MODULE, {Name, Spec}, []).
+
+%% @private
+-spec init({atom(), spec()}) -> {ok, #state{}}.
+init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
+    Running = length(supervisor:which_children(workers_sup(Name))),
+    Native =
+        case native(Name) of
+            Pool when Running > 0, Pool =/= undefined ->
+                Pool;
+            _ ->
+                New = py_nif:pool_new(Name, #{inline_budget_us => Budget}),
+                ok = persistent_term:put({py_pool, Name}, New),
+                New
+        end,
+    true = ets:insert(?POOLS, [{{server, Name}, self()}, {{spec, Name}, Spec}]),
+    true = ets:delete(?POOLS, {closed, Name}),
+    State = #state{name = Name, spec = Spec, native = Native, size = Size, starting = Running =:= 0},
+    ok = start_workers(Size - Running, State),
+    {ok, State}.
+
+%% @private
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}} | {reply, term(), #state{}}.
+handle_call(await_ready, From, #state{ready_waiters = Waiters} = State) ->
+    {noreply, wake(State#state{ready_waiters = [From | Waiters]})};
+handle_call(await_worker, From, #state{worker_waiters = Waiters} = State) ->
+    {noreply, wake(State#state{worker_waiters = [From | Waiters]})};
+handle_call({resize, Size}, _From, #state{spec = #{max_workers := Max}} = State) when Size > Max ->
+    {reply, {error, {max_workers, Max}}, State};
+handle_call({resize, Size}, From, #state{ready_waiters = Waiters, name = Name} = State) ->
+    Present = [Row || {_, N, _, _, #{state := S}} = Row <- workers(), N =:= Name, S =/= draining],
+    Surplus = length(Present) - Size,
+    ok = start_workers(-Surplus, State),
+    %% The youngest go.
+    Going = lists:sublist(lists:reverse(Present), max(0, Surplus)),
+    lists:foreach(fun({_, _, _, _, #{pid := Pid}}) -> py_worker:retire(Pid) end, Going),
+    {noreply, wake(State#state{size = Size, failure = none, ready_waiters = [From | Waiters]})}.
+
+%% @private
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({worker, ready}, State) ->
+    {noreply, wake(State)};
+handle_cast({worker, replace}, State) ->
+    ok = start_workers(1, State),
+    {noreply, State};
+handle_cast({worker, {failed, Text}}, #state{ready_waiters = Waiters, starting = Starting} = State) ->
+    Failure = {worker_start_failed, Text},
+    _ = [gen_server:reply(From, {error, Failure}) || From <- Waiters],
+    {noreply, State#state{ready_waiters = [], failure = case Starting of true -> Text; false -> none end}}.
+
+%% @private
+-spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info(_Info, State) ->
+    {noreply, State}.
+
+%% Answers those who wait for what has come true.
+-spec wake(#state{}) -> #state{}.
+wake(#state{failure = Text, ready_waiters = Waiters} = State) when is_list(Text) ->
+    _ = [gen_server:reply(From, {error, {worker_start_failed, Text}}) || From <- Waiters],
+    State#state{ready_waiters = []};
+wake(#state{name = Name, size = Size, ready_waiters = ReadyWaiters, worker_waiters = WorkerWaiters} = State) ->
+    Ready = length([ready || {_, N, _, _, #{state := ready}} <- workers(), N =:= Name]),
+    State1 =
+        case Ready > 0 of
+            true ->
+                _ = [gen_server:reply(From, ok) || From <- WorkerWaiters],
+                State#state{worker_waiters = []};
+            false ->
+                State
+        end,
+    case Ready >= Size of
+        true ->
+            _ = [gen_server:reply(From, ok) || From <- ReadyWaiters],
+            State1#state{ready_waiters = [], starting = false};
+        false ->
+            State1
+    end.
+
+-spec start_workers(integer(), #state{}) -> ok.
+start_workers(Count, #state{name = Name, native = Native}) ->
+    Sup = workers_sup(Name),
+    lists:foreach(
+        fun(_) ->
+            Id = ets:update_counter(?POOLS, next_worker_id, 1, {next_worker_id, 0}),
+            {ok, _} = py_sup:start_worker(Sup, Id, Native)
+        end,
+        lists:seq(1, max(0, Count))
+    ).
+
+-spec workers_sup(atom()) -> pid().
+workers_sup(Name) ->
+    ets:lookup_element(?POOLS, {workers, Name}, 2).

@@ -1,0 +1,148 @@
+%% @doc One request from submission to answer.
+%%
+%% The caller talks to the native layer itself: no process stands in the path of a request. A request
+%% that cannot be published at once waits for `{py_go, Token}', in the order of arrival.
+-module(py_request).
+
+-export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1]).
+
+-define(ASYNC_PATIENCE, 30000).
+
+-type result() :: {ok, term()} | {error, term()}.
+-type deadline() :: infinity | integer().
+-type submission() :: {py_nif:target(), py_nif:request(), py_nif:reply_to(), non_neg_integer()}.
+
+%% @doc Runs a request and waits for its answer. Blocks the calling process for at most `Timeout' ms;
+%% the work is cancelled then.
+-spec sync(py_nif:target(), py_nif:request(), timeout(), non_neg_integer()) -> result().
+sync(Target, Request, Timeout, Flags) ->
+    Ref = make_ref(),
+    case py_nif:submit(Target, Request, Ref, Flags, 0) of
+        {ok, _} = Ok -> Ok;
+        {error, _} = Error -> Error;
+        {pending, Handle} ->
+            receive
+                {Ref, Result} -> Result
+            after Timeout ->
+                give_up(Ref, Handle)
+            end;
+        Other ->
+            Deadline = deadline(Timeout),
+            sync_later(Other, Ref, {Target, Request, Ref, Flags}, Deadline)
+    end.
+
+-spec sync_later(py_nif:outcome(), reference(), submission(), deadline()) -> result().
+sync_later(Outcome, Ref, Submission, Deadline) ->
+    case settle(Outcome, 0, Submission, Deadline) of
+        {pending, Handle} ->
+            receive
+                {Ref, Result} -> Result
+            after left(Deadline) ->
+                give_up(Ref, Handle)
+            end;
+        Result -> Result
+    end.
+
+-spec give_up(reference(), py_nif:handle()) -> {error, timeout}.
+give_up(Ref, Handle) ->
+    case py_nif:cancel(Handle) of
+        cancelled -> ok;
+        sent -> receive {Ref, _} -> ok after 0 -> ok end
+    end,
+    {error, timeout}.
+
+%% @doc Submits a request whose answer comes as `{py_response, Ref, {ok, V}}' or `{py_error, Ref, Reason}'.
+%% A refused submission is answered with a message, too; the second element says what refused it.
+-spec async(py_nif:target(), py_nif:request(), timeout(), non_neg_integer()) ->
+    {reference(), submitted | {refused, term()}}.
+async(Target, Request, Timeout, Flags) ->
+    Submission = {Target, Request, py_response, Flags},
+    Outcome = py_nif:submit(Target, Request, py_response, Flags, 0),
+    case settle(Outcome, 0, Submission, deadline(min(Timeout, ?ASYNC_PATIENCE))) of
+        Handle when is_reference(Handle), is_integer(Timeout) ->
+            ok = py_deadline:set(Handle, Timeout),
+            {Handle, submitted};
+        Handle when is_reference(Handle) ->
+            {Handle, submitted};
+        {ok, _} = Ok ->
+            Ref = make_ref(),
+            self() ! {py_response, Ref, Ok},
+            {Ref, submitted};
+        {error, Reason} ->
+            {refused(Reason), {refused, Reason}}
+    end.
+
+%% @private Answers a reference of its own with an error.
+-spec refused(term()) -> reference().
+refused(Reason) ->
+    Ref = make_ref(),
+    self() ! {py_error, Ref, Reason},
+    Ref.
+
+%% @doc Submits a request that nobody waits for.
+-spec cast(py_nif:target(), py_nif:request(), non_neg_integer()) -> ok | {error, term()}.
+cast(Target, Request, Flags0) ->
+    Flags = Flags0 bor py_options:no_permit(),
+    Outcome = py_nif:submit(Target, Request, cast, Flags, 0),
+    case settle(Outcome, 0, {Target, Request, cast, Flags}, deadline(?ASYNC_PATIENCE)) of
+        {error, _} = Error -> Error;
+        _ -> ok
+    end.
+
+%% @doc Waits for the answer of an asynchronous request; cancels the work after `Timeout' ms.
+-spec await(reference(), timeout()) -> result().
+await(Ref, Timeout) ->
+    receive
+        {py_response, Ref, Result} -> Result;
+        {py_result, Ref, Value} -> {ok, Value};
+        {py_error, Ref, Reason} -> {error, Reason}
+    after Timeout ->
+        ok = cancel(Ref),
+        {error, timeout}
+    end.
+
+%% @doc Cancels an asynchronous request of the calling process; nothing of it arrives afterwards.
+-spec cancel(reference()) -> ok.
+cancel(Ref) ->
+    %% The reference of a refused submission is a plain one, with its answer in the mailbox.
+    try py_nif:cancel(Ref) of
+        cancelled -> ok;
+        sent -> flush(Ref)
+    catch
+        error:badarg -> flush(Ref)
+    end.
+
+-spec flush(reference()) -> ok.
+flush(Ref) ->
+    receive
+        {py_response, Ref, _} -> ok;
+        {py_result, Ref, _} -> ok;
+        {py_error, Ref, _} -> ok
+    after 0 -> ok
+    end.
+
+%% Submission until it is published, refused or out of time.
+
+-spec settle(py_nif:outcome(), 0 | py_nif:token(), submission(), deadline()) ->
+    {ok, term()} | {error, term()} | {pending, py_nif:handle()} | py_nif:handle() | ok.
+settle({wait, Token}, _, {Target, Request, ReplyTo, Flags} = Submission, Deadline) ->
+    receive
+        {py_go, Token} ->
+            settle(py_nif:submit(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline)
+    after left(Deadline) ->
+        ok = py_nif:unwait(Token),
+        receive {py_go, Token} -> ok after 0 -> ok end,
+        {error, {overloaded, py_nif:permits(), py_nif:max_permits()}}
+    end;
+settle(large, Token, {Target, Request, ReplyTo, Flags} = Submission, Deadline) ->
+    settle(py_nif:submit_dirty(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline);
+settle(Outcome, _Token, _Submission, _Deadline) ->
+    Outcome.
+
+-spec deadline(timeout()) -> deadline().
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+-spec left(deadline()) -> timeout().
+left(infinity) -> infinity;
+left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

@@ -1,0 +1,50 @@
+%% @doc The bound on concurrent requests of the node (`max_concurrent').
+%%
+%% Every `call', `eval', `exec' and `call_async' holds a permit while it is in flight. Programs may take permits
+%% of their own, to keep room for other work; such a permit is freed when its process ends.
+-module(py_semaphore).
+
+-export([acquire/1, release/0, current/0, max_concurrent/0, set_max_concurrent/1]).
+
+%% @doc Takes a permit for the calling process; waits for at most `Timeout' ms.
+-spec acquire(timeout()) -> ok | {error, max_concurrent}.
+acquire(infinity) ->
+    granted(py_nif:acquire(), infinity);
+acquire(Timeout) when is_integer(Timeout), Timeout >= 0 ->
+    granted(py_nif:acquire(), erlang:monotonic_time(millisecond) + Timeout).
+
+-spec granted(ok | {wait, py_nif:token()}, infinity | integer()) -> ok | {error, max_concurrent}.
+granted(ok, _Deadline) ->
+    ok;
+granted({wait, Token}, Deadline) ->
+    receive
+        {py_go, Token} -> granted(py_nif:acquire(Token), Deadline)
+    after left(Deadline) ->
+        ok = py_nif:unwait(Token),
+        receive {py_go, Token} -> ok after 0 -> ok end,
+        {error, max_concurrent}
+    end.
+
+-spec left(infinity | integer()) -> timeout().
+left(infinity) -> infinity;
+left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
+
+%% @doc Gives back a permit that the calling process took.
+-spec release() -> ok.
+release() ->
+    py_nif:release().
+
+%% @doc Permits in use.
+-spec current() -> non_neg_integer().
+current() ->
+    py_nif:permits().
+
+%% @doc The bound.
+-spec max_concurrent() -> pos_integer().
+max_concurrent() ->
+    py_nif:max_permits().
+
+%% @doc Changes the bound; requests in flight keep their permits.
+-spec set_max_concurrent(pos_integer()) -> ok.
+set_max_concurrent(Max) when is_integer(Max), Max > 0 ->
+    py_nif:set_max_permits(Max).

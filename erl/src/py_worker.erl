@@ -1,0 +1,455 @@
+%% @doc One worker: an operating-system process with a CPython of its own, and its life cycle.
+%%
+%% <pre>
+%% down --> starting --> ready --> draining --> gone
+%%   ^         |           |          |
+%%   +---------+-----------+          +-- its substitute was started by the pool
+%% </pre>
+%%
+%% The port carries the control frames; requests never pass here. Death is reported by the native layer
+%% (`py_down'), which sees it at once; the port's exit status comes when every process that
+%% holds the port's descriptors is gone, and only completes the log entry.
+-module(py_worker).
+
+-behaviour(gen_statem).
+
+-export([start_link/4, retire/1, shutdown_time/0]).
+-export([init/1, callback_mode/0, terminate/3]).
+-export([down/3, starting/3, ready/3, draining/3]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-define(PING_INTERVAL, 10000).
+%% A start that comes sooner than this after the one before counts as a failure in a row.
+-define(QUICK_DEATH, 1000).
+-define(BACKOFF_FIRST, 100).
+-define(BACKOFF_LAST, 10000).
+-define(DRAIN_LOOK, 20).
+-define(EXIT_STATUS_PATIENCE, 500).
+-define(STOP_PATIENCE, 2000).
+-define(KILL_PATIENCE, 1000).
+
+-record(data, {
+    id :: non_neg_integer(),
+    pool :: atom(),
+    spec :: py_pool:spec(),
+    native :: py_nif:pool(),
+    worker :: undefined | py_nif:worker(),
+    port :: undefined | port(),
+    os_pid :: undefined | pos_integer(),
+    text = <<>> :: binary(),
+    attached = false :: boolean(),
+    setup = [] :: [py_worker_setup:step()],
+    step :: undefined | {reference(), py_worker_setup:step()},
+    log_number = 0 :: non_neg_integer(),
+    pinged = 0 :: non_neg_integer(),
+    stuck = #{} :: #{integer() => true},
+    ready_at :: undefined | integer(),
+    failures = 0 :: non_neg_integer(),
+    restarts = 0 :: non_neg_integer(),
+    exits = #{} :: #{port() => {pos_integer() | undefined, atom()}}
+}).
+
+%% @doc Starts the process; the worker follows at once.
+-spec start_link(atom(), py_pool:spec(), non_neg_integer(), py_nif:pool()) -> {ok, pid()} | ignore | {error, term()}.
+start_link(Pool, Spec, Id, Native) ->
+    gen_statem:start_link(?MODULE, {Pool, Spec, Id, Native}, []).
+
+%% @doc The worker takes no new work and ends when it has nothing to do.
+-spec retire(pid()) -> ok.
+retire(Pid) ->
+    gen_statem:cast(Pid, retire).
+
+%% @doc Milliseconds that a supervisor grants to `terminate/3'.
+-spec shutdown_time() -> pos_integer().
+shutdown_time() ->
+    ?STOP_PATIENCE + ?KILL_PATIENCE + 2000.
+
+%% @private
+-spec callback_mode() -> state_functions.
+callback_mode() ->
+    state_functions.
+
+%% @private
+-spec init({atom(), py_pool:spec(), non_neg_integer(), py_nif:pool()}) -> {ok, down, #data{}, [gen_statem:action()]}.
+init({Pool, Spec, Id, Native}) ->
+    _ = process_flag(trap_exit, true),
+    Data = #data{id = Id, pool = Pool, spec = Spec, native = Native},
+    ok = publish(down, Data),
+    {ok, down, Data, [{state_timeout, 0, start}]}.
+
+%% State down: no operating-system process.
+
+%% @private
+-spec down(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+down(state_timeout, start, Data) ->
+    case launch(Data) of
+        {ok, #data{spec = #{worker_timeout := Limit}} = Started} ->
+            ok = publish(starting, Started),
+            {next_state, starting, Started, [{state_timeout, Limit, silent}]};
+        {error, Text} ->
+            failed(Text, Data)
+    end;
+down(cast, retire, Data) ->
+    {stop, normal, Data};
+down(Type, Event, Data) ->
+    common(Type, Event, down, Data).
+
+%% State starting: handshake, then the set-up requests.
+
+%% @private
+-spec starting(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+starting(info, {Port, {data, <<"h", _/binary>> = Hello}}, #data{port = Port, worker = Worker} = Data) ->
+    case py_nif:worker_attach(Worker, Hello) of
+        ok -> {keep_state, Data#data{attached = true}};
+        {error, Reason} -> failed(text("its hello was refused: ~tp", [Reason]), Data)
+    end;
+starting(info, {Port, {data, <<"r", Text/binary>>}}, #data{port = Port, attached = true, spec = Spec} = Data) ->
+    next_step(Data#data{text = Text, setup = py_worker_setup:steps(Spec), log_number = 0});
+starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) ->
+    failed(text("~ts", [Text]), Data);
+starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
+    failed(text("unexpected frame ~tp", [Frame]), Data);
+starting(info, {Port, {exit_status, Status}}, #data{port = Port} = Data) ->
+    failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
+starting(info, {py_down, Worker, Reason}, #data{worker = Worker} = Data) ->
+    failed(text("it ended before it was ready (~tp)", [Reason]), Data);
+starting(info, {py_response, Handle, {ok, _}}, #data{step = {Handle, _}} = Data) ->
+    next_step(Data#data{step = undefined});
+starting(info, {py_error, Handle, Reason}, #data{step = {Handle, Step}} = Data) ->
+    step_failed(Step, Reason, Data#data{step = undefined});
+starting(state_timeout, silent, #data{spec = #{worker_timeout := Limit}} = Data) ->
+    failed(text("it was not ready within worker_timeout, ~b ms", [Limit]), Data);
+starting(cast, retire, Data) ->
+    {stop, normal, Data};
+starting(Type, Event, Data) ->
+    common(Type, Event, starting, Data).
+
+-spec next_step(#data{}) -> gen_statem:event_handler_result(atom()).
+next_step(#data{setup = [Step | Rest], worker = Worker} = Data) ->
+    Request = py_worker_setup:request(Step),
+    case py_request:async(Worker, Request, infinity, py_options:no_permit()) of
+        {Handle, submitted} -> {keep_state, Data#data{setup = Rest, step = {Handle, Step}}};
+        {Ref, {refused, Reason}} ->
+            ok = py_request:cancel(Ref),
+            step_failed(Step, Reason, Data#data{setup = Rest})
+    end;
+next_step(#data{setup = [], id = Id, pool = Pool, log_number = Number} = Data) when Pool =:= default; Pool =:= parallel ->
+    case py_exec_log:after_number(Number) of
+        [] ->
+            case py_exec_log:join(Id, Number) of
+                joined -> serve(Data);
+                behind -> next_step(Data)
+            end;
+        Entries ->
+            {Last, _} = lists:last(Entries),
+            next_step(Data#data{setup = [{exec_all, Text} || {_, Text} <- Entries], log_number = Last})
+    end;
+next_step(Data) ->
+    serve(Data).
+
+-spec step_failed(py_worker_setup:step(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+step_failed({exec_all, Text}, Reason, Data) when not (is_tuple(Reason) andalso element(1, Reason) =:= worker_down) ->
+    ?LOG_WARNING("~ts: replay of exec_all failed: ~tp in ~ts", [name(Data), Reason, Text]),
+    next_step(Data);
+step_failed(Step, Reason, Data) ->
+    failed(text("~ts failed: ~ts", [py_worker_setup:describe(Step), py_worker_setup:reason(Reason)]), Data).
+
+-spec serve(#data{}) -> gen_statem:event_handler_result(atom()).
+serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
+    Data = Data0#data{ready_at = now_ms()},
+    ok = publish(ready, Data),
+    ok = py_nif:pool_add(Native, Worker),
+    ok = py_pool:notify(Pool, ready),
+    {next_state, ready, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]}.
+
+%% State ready: the worker serves.
+
+%% @private
+-spec ready(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+ready(cast, retire, Data) ->
+    leave_pool(Data),
+    drain(Data);
+ready({timeout, {grace, Request}}, over, #data{stuck = Stuck, spec = Spec, worker = Worker, pool = Pool} = Data) ->
+    leave_pool(Data),
+    #{in_flight := InFlight} = py_nif:worker_info(Worker),
+    case maps:get(num_executors, Spec) =:= 1 orelse InFlight =< map_size(Stuck) of
+        true ->
+            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is killed", [name(Data), Request]),
+            ok = py_nif:worker_kill(Worker, killed),
+            {keep_state, Data};
+        false ->
+            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
+            ok = py_pool:notify(Pool, replace),
+            drain(Data)
+    end;
+ready(info, {py_down, Worker, Reason}, #data{worker = Worker} = Data) ->
+    died(Reason, Data);
+ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} = Data) ->
+    %% The process may be gone and its reader thread not have noticed: this makes sure that it does.
+    ok = py_nif:worker_kill(Worker, exited),
+    {keep_state, note_exit(Port, Status, Data#data{port = undefined})};
+ready(Type, Event, Data) ->
+    serving(Type, Event, ready, Data).
+
+%% State draining: no new work; ends with the work in flight or when its time is over.
+
+-spec drain(#data{}) -> gen_statem:event_handler_result(atom()).
+drain(#data{spec = #{drain_limit := Limit}} = Data) ->
+    ok = publish(draining, Data),
+    {next_state, draining, Data, [{state_timeout, 0, look}, {{timeout, drain}, Limit, over}]}.
+
+%% @private
+-spec draining(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+draining(state_timeout, look, #data{worker = Worker, stuck = Stuck} = Data) ->
+    #{in_flight := InFlight} = py_nif:worker_info(Worker),
+    case InFlight =< map_size(Stuck) of
+        true when map_size(Stuck) =:= 0 -> {stop, normal, Data};
+        true ->
+            ok = py_nif:worker_kill(Worker, killed),
+            {keep_state, Data};
+        false ->
+            {keep_state, Data, [{state_timeout, ?DRAIN_LOOK, look}]}
+    end;
+draining({timeout, drain}, over, #data{worker = Worker} = Data) ->
+    ok = py_nif:worker_kill(Worker, killed),
+    {keep_state, Data};
+draining({timeout, {grace, _}}, over, Data) ->
+    {keep_state, Data};
+draining(info, {py_down, Worker, _}, #data{worker = Worker} = Data) ->
+    {stop, normal, Data#data{worker = undefined}};
+draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
+    {stop, normal, Data#data{port = undefined}};
+draining(cast, retire, Data) ->
+    {keep_state, Data};
+draining(Type, Event, Data) ->
+    serving(Type, Event, draining, Data).
+
+-spec leave_pool(#data{}) -> ok.
+leave_pool(#data{native = Native, worker = Worker}) ->
+    ok = py_nif:pool_remove(Native, Worker),
+    ok = py_nif:worker_close(Worker).
+
+%% Events of a worker that serves or drains.
+
+-spec serving(gen_statem:event_type(), term(), ready | draining, #data{}) -> gen_statem:event_handler_result(atom()).
+serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kill_grace := Grace}} = Data) ->
+    ok = send(<<"I", Request:64/little>>, Data),
+    {keep_state, Data#data{stuck = Stuck#{Request => true}}, [{{timeout, {grace, Request}}, Grace, over}]};
+serving(info, {py_ended, Request}, _State, #data{stuck = Stuck} = Data) ->
+    {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, [{{timeout, {grace, Request}}, cancel}]};
+serving({timeout, ping}, send, _State, #data{pinged = N} = Data) ->
+    ok = send(<<"P", (N + 1):64/little>>, Data),
+    {keep_state, Data#data{pinged = N + 1}, [{{timeout, ping}, ?PING_INTERVAL, missed}]};
+serving({timeout, ping}, missed, _State, Data) ->
+    ?LOG_WARNING("~ts: no answer to a ping; the worker is killed", [name(Data)]),
+    ok = kill(unresponsive, Data),
+    {keep_state, Data};
+serving(info, {Port, {data, <<"p", N:64/little>>}}, _State, #data{port = Port, pinged = N} = Data) ->
+    {keep_state, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]};
+serving(info, {Port, {data, <<"p", _:64/little>>}}, _State, #data{port = Port}) ->
+    keep_state_and_data;
+serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
+    ?LOG_WARNING("~ts: unexpected frame ~tp; the worker is killed", [name(Data), Frame]),
+    ok = kill(corrupt, Data),
+    {keep_state, Data};
+serving(info, {py_cast_failed, Text}, _State, Data) ->
+    ?LOG_WARNING("~ts: a cast failed: ~ts", [name(Data), Text]),
+    keep_state_and_data;
+serving(Type, Event, State, Data) ->
+    common(Type, Event, State, Data).
+
+%% Events of every state.
+
+-spec common(gen_statem:event_type(), term(), atom(), #data{}) -> gen_statem:event_handler_result(atom()).
+common(info, {Port, {exit_status, Status}}, _State, #data{exits = Exits} = Data) when is_map_key(Port, Exits) ->
+    {keep_state, note_exit(Port, Status, Data), [{{timeout, {exit, Port}}, cancel}]};
+common({timeout, {exit, Port}}, over, _State, Data) ->
+    {keep_state, note_exit(Port, unknown, Data)};
+common({timeout, _}, _, _State, _Data) ->
+    keep_state_and_data;
+common(info, {'EXIT', Port, _}, _State, _Data) when is_port(Port) ->
+    keep_state_and_data;
+common(info, {'EXIT', _Pid, Reason}, _State, Data) ->
+    {stop, Reason, Data};
+common({call, From}, _, _State, _Data) ->
+    {keep_state_and_data, [{reply, From, {error, unknown_call}}]};
+common(_Type, _Event, _State, _Data) ->
+    %% What is left concerns an incarnation that has been dropped.
+    keep_state_and_data.
+
+%% Start of the operating-system process.
+
+-spec launch(#data{}) -> {ok, #data{}} | {error, string()}.
+launch(#data{id = Id, spec = Spec} = Data) ->
+    Options = #{
+        id => Id,
+        owner => self(),
+        ring_size => maps:get(ring_size, Spec),
+        arena_size => maps:get(arena_size, Spec),
+        executors => maps:get(num_executors, Spec),
+        max_threads => maps:get(max_threads, Spec)
+    },
+    case py_nif:worker_new(Options) of
+        {ok, Worker, Handshake} ->
+            open(Data#data{worker = Worker, attached = false, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
+        {error, {Reason, Detail}} ->
+            {error, text("could not make its shared memory: ~tp, ~ts", [Reason, Detail])}
+    end.
+
+-spec open(#data{}, binary()) -> {ok, #data{}} | {error, string()}.
+open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interpreter := #{executable := Python}} = Spec} = Data, Handshake) ->
+    Cd = case Spec of #{cd := Dir} when Dir =/= undefined -> ["--cd", Dir]; _ -> [] end,
+    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd],
+    Settings = [{args, Args}, {env, py_interpreter:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
+    try erlang:open_port({spawn_executable, Host}, Settings) of
+        Port ->
+            case erlang:port_info(Port, os_pid) of
+                {os_pid, OsPid} ->
+                    Opened = Data#data{port = Port, os_pid = OsPid},
+                    %% A process that is gone already is reported by its exit status.
+                    _ = py_nif:worker_watch(Data#data.worker, OsPid),
+                    ok = send(Handshake, Opened),
+                    {ok, Opened};
+                undefined ->
+                    {ok, Data#data{port = Port}}
+            end
+    catch
+        error:Reason -> {error, text("could not start ~ts: ~tp", [Host, Reason])}
+    end.
+
+-spec send(binary(), #data{}) -> ok.
+send(_Frame, #data{port = undefined}) ->
+    ok;
+send(Frame, #data{port = Port} = Data) ->
+    try erlang:port_command(Port, Frame, [nosuspend]) of
+        true -> ok;
+        false ->
+            ?LOG_WARNING("~ts: it does not read its commands; the worker is killed", [name(Data)]),
+            kill(unresponsive, Data)
+    catch
+        %% The port is closed; its exit status is in the mailbox.
+        error:badarg -> ok
+    end.
+
+-spec kill(atom(), #data{}) -> ok.
+kill(_Reason, #data{worker = undefined}) -> ok;
+kill(Reason, #data{worker = Worker}) -> py_nif:worker_kill(Worker, Reason).
+
+%% End of an incarnation.
+
+%% A start that did not succeed: the pool is told, then it is tried again.
+-spec failed(string(), #data{}) -> gen_statem:event_handler_result(atom()).
+failed(Text, #data{pool = Pool} = Data) ->
+    ?LOG_ERROR("~ts could not start: ~ts", [name(Data), Text]),
+    ok = kill(start_failed, Data),
+    ok = py_pool:notify(Pool, {failed, text("~ts could not start: ~ts", [name(Data), Text])}),
+    again(start_failed, Data#data{failures = max(Data#data.failures, 2) + 1}).
+
+%% The end of a worker that served.
+-spec died(atom(), #data{}) -> gen_statem:event_handler_result(atom()).
+died(Reason, #data{ready_at = ReadyAt, failures = Failures} = Data) ->
+    Quick = now_ms() - ReadyAt < ?QUICK_DEATH,
+    again(Reason, Data#data{failures = case Quick of true -> Failures + 1; false -> 0 end}).
+
+-spec again(atom(), #data{}) -> gen_statem:event_handler_result(atom()).
+again(Reason, #data{failures = Failures, stuck = Stuck} = Data0) ->
+    Data = dropped(Reason, Data0),
+    ok = publish(down, Data),
+    Stale = [{{timeout, {grace, R}}, cancel} || R <- maps:keys(Stuck)],
+    Status = [{{timeout, {exit, P}}, ?EXIT_STATUS_PATIENCE, over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
+    {next_state, down, Data, [{state_timeout, backoff(Failures), start}, {{timeout, ping}, cancel} | Stale ++ Status]}.
+
+%% The first restarts come at once; a worker that keeps dying is started ever more rarely.
+-spec backoff(non_neg_integer()) -> non_neg_integer().
+backoff(Failures) when Failures < 3 -> 0;
+backoff(Failures) -> min(?BACKOFF_LAST, ?BACKOFF_FIRST bsl min(Failures - 3, 10)).
+
+-spec dropped(atom(), #data{}) -> #data{}.
+dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = Exits} = Data) ->
+    Waiting =
+        case Port of
+            undefined -> Exits;
+            _ -> Exits#{Port => {OsPid, Reason}}
+        end,
+    Data#data{worker = undefined, port = undefined, os_pid = undefined, step = undefined, stuck = #{}, restarts = Restarts + 1, exits = Waiting}.
+
+-spec note_exit(port(), non_neg_integer() | unknown, #data{}) -> #data{}.
+note_exit(Port, Status, #data{exits = Exits, os_pid = Current} = Data) ->
+    {OsPid, Reason} = maps:get(Port, Exits, {Current, exited}),
+    close(Port),
+    case Reason of
+        start_failed -> ok;
+        _ -> ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts", [name(Data), OsPid, Reason, status(Status)])
+    end,
+    Data#data{exits = maps:remove(Port, Exits)}.
+
+-spec close(port()) -> ok.
+close(Port) ->
+    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end.
+
+-spec status(non_neg_integer() | unknown) -> string().
+status(unknown) -> "its exit status is not known yet";
+status(Status) when Status > 128 -> text("signal ~b or exit status ~b", [Status - 128, Status]);
+status(Status) -> text("exit status ~b", [Status]).
+
+%% @private
+-spec terminate(term(), atom(), #data{}) -> ok.
+terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
+    case Reason =:= normal orelse Reason =:= shutdown orelse (is_tuple(Reason) andalso element(1, Reason) =:= shutdown) of
+        true when Worker =/= undefined -> stop_worker(Data);
+        _ -> ok = kill(killed, Data)
+    end,
+    case Reason of
+        normal -> py_pool:forget_worker(Id);
+        _ -> ok
+    end.
+
+%% Lets an idle worker run its exit handlers; ends a busy one.
+-spec stop_worker(#data{}) -> ok.
+stop_worker(#data{worker = Worker, attached = true} = Data) ->
+    case py_nif:worker_info(Worker) of
+        #{in_flight := 0} ->
+            ok = send(<<"S">>, Data),
+            case await_down(Data, ?STOP_PATIENCE) of
+                true -> ok;
+                false -> kill_and_wait(Data)
+            end;
+        _ ->
+            kill_and_wait(Data)
+    end;
+stop_worker(Data) ->
+    kill(stopped, Data).
+
+-spec kill_and_wait(#data{}) -> ok.
+kill_and_wait(Data) ->
+    ok = kill(stopped, Data),
+    _ = await_down(Data, ?KILL_PATIENCE),
+    ok.
+
+-spec await_down(#data{}, non_neg_integer()) -> boolean().
+await_down(#data{worker = Worker}, Timeout) ->
+    receive
+        {py_down, Worker, _} -> true
+    after Timeout ->
+        false
+    end.
+
+-spec publish(down | starting | ready | draining, #data{}) -> ok.
+publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, spec = Spec}) ->
+    #{interpreter := #{version := Version}, num_executors := Executors} = Spec,
+    py_pool:update_worker(Id, Pool, Worker, #{
+        state => State, pid => self(), os_pid => OsPid, restarts => Restarts, python => Version, executors => Executors
+    }).
+
+-spec name(#data{}) -> string().
+name(#data{id = Id, pool = Pool}) ->
+    text("worker ~b of pool ~ts", [Id, Pool]).
+
+-spec now_ms() -> integer().
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+-spec text(string(), [term()]) -> string().
+text(Format, Args) ->
+    lists:flatten(io_lib:format(Format, Args)).

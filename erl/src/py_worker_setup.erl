@@ -1,0 +1,60 @@
+%% @doc What a worker runs before it serves: paths, imports, preload, and the exec_all log.
+-module(py_worker_setup).
+
+-export([steps/1, request/1, describe/1, reason/1]).
+
+-export_type([step/0]).
+
+-type step() ::
+    {paths, [binary()]}
+    | {import, binary()}
+    | {preload, binary()}
+    | {preload_file, binary()}
+    | {exec_all, binary()}.
+
+%% @doc The steps that the options of a pool ask for, in order.
+-spec steps(py_pool:spec()) -> [step()].
+steps(#{paths := Paths, imports := Imports, preload := Preload}) ->
+    [{paths, [binary(P) || P <- Paths]} || Paths =/= []] ++
+        [{import, binary(M)} || M <- Imports] ++
+        preload(Preload).
+
+-spec preload(term()) -> [step()].
+preload([]) -> [];
+preload({file, Path}) -> [{preload_file, binary(filename:absname(Path))}];
+preload([H | _] = List) when not is_integer(H) -> lists:append([preload(P) || P <- List]);
+preload(Code) -> [{preload, binary(Code)}].
+
+%% @doc The request of a step. None leaves a name in `__main__' but the code of the user.
+-spec request(step()) -> py_nif:request().
+request({paths, Paths}) ->
+    {eval, <<"__import__('sys').path.__setitem__(slice(0, 0), paths)">>, #{paths => Paths}};
+request({import, Module}) ->
+    {eval, <<"__import__(module) and None">>, #{module => Module}};
+request({preload, Code}) ->
+    {exec, Code};
+request({preload_file, Path}) ->
+    {eval, <<"exec(compile(__import__('io').open_code(path).read(), path, 'exec'), globals())">>, #{path => Path}};
+request({exec_all, Code}) ->
+    {exec, Code}.
+
+%% @doc A step for people.
+-spec describe(step()) -> string().
+describe({paths, _}) -> "option paths";
+describe({import, Module}) -> text("import of ~ts (option imports)", [Module]);
+describe({preload, _}) -> "the code of option preload";
+describe({preload_file, Path}) -> text("~ts (option preload)", [Path]);
+describe({exec_all, _}) -> "code of exec_all".
+
+%% @doc A reason for people.
+-spec reason(term()) -> string().
+reason({Type, Message}) when is_atom(Type), is_list(Message) -> text("~ts: ~ts", [Type, Message]);
+reason(Reason) -> text("~tp", [Reason]).
+
+-spec binary(unicode:chardata() | atom()) -> binary().
+binary(Atom) when is_atom(Atom) -> atom_to_binary(Atom);
+binary(Text) -> unicode:characters_to_binary(Text).
+
+-spec text(string(), [term()]) -> string().
+text(Format, Args) ->
+    lists:flatten(io_lib:format(Format, Args)).

@@ -16,7 +16,7 @@
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
--export_type([name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
+-export_type([worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -30,6 +30,12 @@
 %% `{badarg, What}', `{bad_option, Key}', `{unsupported_term, Term}', `{unsupported_object, TypeName}', `not_started'.
 -type result() :: {ok, term()} | {error, reason()}.
 -type call() :: {name(), name(), args()} | {name(), name(), args(), kwargs()}.
+
+-type worker() :: #{
+    id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
+    rss := term(), in_flight := term(), served := term(), atom() => term()
+}.
+%% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times.
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process keeps going to after exec/1.
@@ -247,7 +253,6 @@ execution_info() ->
         _ -> #{mode => multi_process, pools => Pools}
     end.
 
--spec pool_info(py_pool:spec()) -> map().
 pool_info(#{num_workers := Workers, num_executors := Executors, interpreter := #{version := Version, executable := Path}}) ->
     #{
         python => dotted(Version),
@@ -282,11 +287,11 @@ subinterp_supported() ->
     end.
 
 %% @doc The workers of all pools.
--spec workers() -> [#{atom() => term()}].
+-spec workers() -> [worker()].
 workers() ->
     [worker(Row) || Row <- py_pool:workers()].
 
--spec worker(py_pool:worker_row()) -> #{atom() => term()}.
+-spec worker(py_pool:worker_row()) -> worker().
 worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts}}) ->
     Base = #{
         id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => rss(OsPid)
@@ -383,7 +388,6 @@ submit(Request, Options) ->
             py_request:refused(Reason)
     end.
 
--spec sent({reference(), submitted | {refused, term()}}) -> reference().
 sent({Ref, submitted}) ->
     Ref;
 sent({Ref, {refused, Reason}}) ->

@@ -9,7 +9,7 @@
 -export_type([config/0, pool_config/0, reason/0]).
 
 -type config() :: #{max_concurrent := pos_integer(), pools := [{atom(), pool_config()}], default := pool_config()}.
--type pool_config() :: #{atom() => term()}.
+-type pool_config() :: #{num_workers := pos_integer(), max_workers := pos_integer(), atom() => term()}.
 %% All options of one pool, defaults filled in.
 -type reason() :: {bad_config, string()}.
 %% What is wrong and how to fix it, for people.
@@ -84,7 +84,6 @@ consistent(#{num_executors := N, max_threads := Max}) when N > Max ->
 consistent(Config) ->
     Config.
 
--spec defaults() -> pool_config().
 defaults() ->
     #{
         num_executors => 1,
@@ -156,11 +155,9 @@ check(inline_budget_us, N) ->
     (is_integer(N) andalso N >= 0 andalso N =< 1000) orelse "a number of microseconds from 0 (never watch) to 1000";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default and parallel are configured by the plain options".
 
--spec positive(term()) -> true | string().
 positive(N) ->
     (is_integer(N) andalso N > 0 andalso N < 65536) orelse "a positive integer below 65536".
 
--spec milliseconds(term()) -> true | string().
 milliseconds(T) ->
     (is_integer(T) andalso T > 0 andalso T =< 16#ffffffff) orelse "a positive number of milliseconds".
 

@@ -62,7 +62,6 @@ on_path(Name) ->
     end.
 
 %% The probe is valid Python 2, so that an old interpreter gets a clear answer.
--spec script() -> string().
 script() ->
     "import sys, platform\n"
     "v = sys.version_info\n"
@@ -142,7 +141,6 @@ usable(Path, _, _, _, #{executable := <<>>}) ->
 usable(_, _, _, _, Found) ->
     {ok, Found}.
 
--spec refuse(file:filename_all(), string(), [term()]) -> {error, reason()}.
 refuse(Path, Format, Args) ->
     {error, {no_python, text("~ts " ++ Format ++ ?HINT, [Path | Args])}}.
 

@@ -31,7 +31,6 @@
 -type reply_to() :: reference() | py_response | py_result | cast.
 -type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
 
--spec init() -> ok | {error, {atom(), string()}}.
 init() ->
     erlang:load_nif(library(), 0).
 

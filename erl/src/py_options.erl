@@ -35,7 +35,7 @@
 -define(NO_PERMIT, (1 bsl 10)).
 
 %% @doc Flag of requests that do not count in the semaphore.
--spec no_permit() -> pos_integer().
+-spec no_permit() -> 1024.
 no_permit() -> ?NO_PERMIT.
 
 %% @doc Timeout, flags of the native layer and the explicit pool, if any.
@@ -60,7 +60,6 @@ fold([{Key, Value} | Rest], {Timeout, Flags, Pool}) ->
         bad -> {error, {bad_option, Key}}
     end.
 
--spec option(term(), term()) -> {flag, non_neg_integer()} | timeout | pool | bad.
 option(timeout, infinity) -> timeout;
 option(timeout, T) when is_integer(T), T >= 0, T =< ?MAX_TIMEOUT -> timeout;
 option(pool, P) when is_atom(P), P =/= undefined -> pool;

@@ -14,14 +14,21 @@
 
 -export_type([spec/0, stats/0, worker_row/0]).
 
--type spec() :: #{atom() => term()}.
+-type spec() :: #{
+    num_workers := pos_integer(),
+    inline_budget_us := non_neg_integer(),
+    interpreter := py_interpreter:interpreter(),
+    host := file:filename_all(),
+    core := file:filename_all(),
+    atom() => term()
+}.
 %% The options of the pool ({@link py_config}), its `interpreter', and the paths `host' and `core'.
 -type stats() :: #{
     num_workers := non_neg_integer(),
     max_workers := pos_integer(),
     ready_workers := non_neg_integer(),
     available_workers := non_neg_integer(),
-    checked_out := non_neg_integer(),
+    checked_out := 0,
     pending_requests := non_neg_integer(),
     parked_requests := non_neg_integer(),
     waiting_requests := non_neg_integer(),
@@ -156,7 +163,6 @@ ensure(Name) ->
         Pool -> {ok, Pool}
     end.
 
--spec ensure_started(atom()) -> {ok, py_nif:pool()} | {error, not_started}.
 ensure_started(Name) ->
     case native(Name) of
         undefined -> {error, not_started};

@@ -61,7 +61,7 @@ retire(Pid) ->
     gen_statem:cast(Pid, retire).
 
 %% @doc Milliseconds that a supervisor grants to `terminate/3'.
--spec shutdown_time() -> pos_integer().
+-spec shutdown_time() -> 5000.
 shutdown_time() ->
     ?STOP_PATIENCE + ?KILL_PATIENCE + 2000.
 

@@ -17,6 +17,8 @@ pub mod request;
 pub mod ring;
 #[cfg(not(loom))]
 pub mod arena;
+#[cfg(not(loom))]
+pub mod blob;
 pub mod arbiter;
 pub mod bell;
 pub mod cell;

@@ -13,9 +13,10 @@ use crate::{
     arbiter::Arbiter,
     arena::{Borrower, Owner},
     bell::{FLAG_STRIDE, Flag, Listener, Ringer, pipe_pair},
+    blob::{Fork, Inbox, Outbox},
     cell::{CellMemory, CellWriter, Cells},
     control::{Endpoints, Handshake},
-    layout::{CELL, Geometry, HISTOGRAM, LINE, MAGIC, SLOT, VERSION},
+    layout::{BIG_SLOTS, CELL, Geometry, HISTOGRAM, LINE, MAGIC, SLOT, VERSION},
     memory::{Bytes, Words},
     ring::{Consumer, Producer, RingMemory},
     segment::{Access, Mapping, Memfd, Seals, invalid, open_far_end, verify},
@@ -86,6 +87,24 @@ impl Shared {
                 self.geometry.arena_bytes as usize,
             ),
             Words::new(&self.down, self.geometry.down().result_releases, blocks, 8),
+        )
+    }
+
+    fn request_blobs(&self) -> Words {
+        Words::new(
+            &self.up,
+            self.geometry.up().request_big_releases,
+            BIG_SLOTS,
+            8,
+        )
+    }
+
+    fn result_blobs(&self) -> Words {
+        Words::new(
+            &self.down,
+            self.geometry.down().result_big_releases,
+            BIG_SLOTS,
+            8,
         )
     }
 
@@ -169,6 +188,10 @@ pub struct NodeLink {
     pub request_arena: Owner,
     /// Reads large results.
     pub result_arena: Borrower,
+    /// Makes requests that no arena holds.
+    pub request_blobs: Outbox,
+    /// Reads results that no arena holds.
+    pub result_blobs: Inbox,
     /// Wakes the worker.
     pub request_bell: Ringer,
     /// Wakes the reader thread.
@@ -241,6 +264,13 @@ impl NodeLink {
             cells: Cells::new(shared.cells()),
             request_arena: Owner::new(request_bytes, request_releases),
             result_arena: Borrower::new(result_bytes, result_releases),
+            request_blobs: Outbox::new(
+                c"erlang_python-request",
+                Seals::SizeAndWrites,
+                Fork::Inherit,
+                shared.request_blobs(),
+            ),
+            result_blobs: Inbox::new(Seals::Size, Fork::Inherit, shared.result_blobs()),
             request_bell,
             response_bell,
             telemetry: shared.telemetry(),
@@ -285,6 +315,10 @@ pub struct WorkerLink {
     pub request_arena: Borrower,
     /// Allocates large results.
     pub result_arena: Owner,
+    /// Reads requests that no arena holds.
+    pub request_blobs: Inbox,
+    /// Makes results that no arena holds.
+    pub result_blobs: Outbox,
     /// Wakes the worker.
     pub request_bell: Listener,
     /// Wakes the node's reader thread.
@@ -343,6 +377,13 @@ impl WorkerLink {
             cells: CellWriter::new(shared.cells()),
             request_arena: Borrower::new(request_bytes, request_releases),
             result_arena: Owner::new(result_bytes, result_releases),
+            request_blobs: Inbox::new(Seals::SizeAndWrites, Fork::Exclude, shared.request_blobs()),
+            result_blobs: Outbox::new(
+                c"erlang_python-result",
+                Seals::Size,
+                Fork::Exclude,
+                shared.result_blobs(),
+            ),
             request_bell,
             response_bell,
             telemetry: shared.telemetry(),

@@ -1,0 +1,530 @@
+//! Objects to terms.
+//!
+//! # Keys that collide
+//! `str`, `int`, `float`, `bool` and `None` keys never become equal terms, nor do `bytes` keys among themselves, so a dict of those alone
+//! is written in one pass. A dict that mixes `str` with `bytes` or has any other key (a tuple, a subclass, NaN, a `str` with lone
+//! surrogates, ...), or while which Python code ran, has the encoded bytes of its keys compared at the end: one value has one encoding,
+//! because inside a key nothing is moved out into a blob.
+//!
+//! # Cycles
+//! A cycle is nesting without end, so looking for one is put off: up to a depth of 16 each container is compared with
+//! those around it; beyond that the whole stack is searched for a repetition each time its depth has doubled.
+
+use std::collections::HashSet;
+
+use pyo3::ffi::{self, PyObject};
+use shm_proto::etf::{BlobKind, TooLong, Writer};
+use shm_proto::request::{NoneAs, Options};
+use thiserror::Error;
+
+use super::extent::{BlobSink, BufferView};
+use super::interp::{Interp, interp};
+use super::{BLOB_BYTES, inspect};
+use crate::object::Object;
+use crate::symbols::{Symbols, symbols};
+
+/// Why an object did not become a term.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    /// The object, or one inside it, has no term.
+    #[error("could not encode an object: {type_name} has no term")]
+    Unsupported {
+        /// Name of its class, or `duplicate_key` for a dict whose keys collide.
+        type_name: String,
+    },
+    /// A container contains itself.
+    #[error("could not encode an object: it contains itself")]
+    Cycle,
+    /// A Python exception is set.
+    #[error("could not encode an object: Python raised an exception")]
+    Python,
+}
+
+/// Appends the term of `object` to `out`; its large parts go into `blobs`.
+///
+/// May run Python code: `__str__` of objects that have no term, methods of arrays. What was appended before an error is the caller's
+/// to drop, and so are the blobs.
+///
+/// # Errors
+/// [`EncodeError`].
+///
+/// # Safety
+/// The GIL is held and `object` is alive.
+pub unsafe fn encode_value(
+    object: *mut PyObject,
+    options: Options,
+    out: &mut Vec<u8>,
+    blobs: &mut BlobSink,
+) -> Result<(), EncodeError> {
+    let mut encoder = Encoder {
+        writer: Writer::new(out),
+        blobs,
+        options,
+        symbols: symbols(),
+        interp: interp(),
+        frames: Vec::new(),
+        keys: Vec::new(),
+        key_depth: 0,
+        python_ran: 0,
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match encoder.plain(object) {
+            Some(_) => return Ok(()),
+            None if options.has(Options::RETURN_REF) => return Err(unsupported(object)),
+            None => {}
+        }
+        encoder.other(object)?;
+        encoder.run()
+    }
+}
+
+/// What kind of key a written object makes, as far as collisions go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Written {
+    /// Equal to no other key's term.
+    Distinct = 0,
+    Text = 1,
+    Bytes = 2,
+    /// Could be equal to anything.
+    Odd = 4,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Written(Written),
+    /// It is on the stack; its parts follow.
+    Opened,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    List,
+    Tuple,
+    Dict,
+}
+
+/// A container that is being written.
+struct Frame {
+    container: Container,
+    /// The object as the user has it, to recognise a cycle.
+    source: Object,
+    /// A list, tuple or dict with its elements; often the source itself.
+    data: Object,
+    next: isize,
+    size: isize,
+    /// Dict: position of `PyDict_Next`.
+    cursor: isize,
+    /// Dict: the value that is to follow the key being written.
+    value: Option<Object>,
+    /// Dict: where its keys start in `Encoder::keys`, and what they are.
+    keys_from: usize,
+    key_kinds: u8,
+    python_ran: u64,
+}
+
+pub(super) struct Encoder<'a> {
+    pub(super) writer: Writer<'a>,
+    pub(super) blobs: &'a mut BlobSink,
+    pub(super) options: Options,
+    symbols: &'static Symbols,
+    pub(super) interp: &'static Interp,
+    frames: Vec<Frame>,
+    /// Start and end of the encoded keys of the dicts on the stack.
+    keys: Vec<(usize, usize)>,
+    /// How many containers deep the outermost key is that is being written; 0: none is.
+    key_depth: usize,
+    /// Counts the occasions on which Python code may have run.
+    python_ran: u64,
+}
+
+impl Encoder<'_> {
+    /// Writes everything on the stack.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    unsafe fn run(&mut self) -> Result<(), EncodeError> {
+        while let Some(frame) = self.frames.last() {
+            let (container, data) = (frame.container, frame.data.as_ptr());
+            // SAFETY: the GIL is held, and the frame keeps `data` alive while it is on the stack.
+            unsafe {
+                match container {
+                    Container::List => self.sequence(data, ffi::PyList_GetItem)?,
+                    Container::Tuple => self.sequence(data, ffi::PyTuple_GetItem)?,
+                    Container::Dict => self.dict(data)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the list or tuple on top, until it is done or an element was opened.
+    ///
+    /// # Safety
+    /// The GIL is held; `data` is that of the frame on top and `get` reads it.
+    unsafe fn sequence(
+        &mut self,
+        data: *mut PyObject,
+        get: unsafe extern "C" fn(*mut PyObject, isize) -> *mut PyObject,
+    ) -> Result<(), EncodeError> {
+        let top = self.frames.len() - 1;
+        let (mut next, size) = (self.frames[top].next, self.frames[top].size);
+        // SAFETY: the GIL is held; an element is borrowed from the container until Python code runs, and `other` takes
+        // a reference before that.
+        unsafe {
+            while next < size {
+                let element = get(data, next);
+                if element.is_null() {
+                    return Err(changed(c"list changed size while it was encoded"));
+                }
+                next += 1;
+                if self.plain(element).is_none() {
+                    self.frames[top].next = next;
+                    if self.other(element)? == Step::Opened {
+                        return Ok(());
+                    }
+                }
+            }
+            if self.frames[top].container == Container::List {
+                if ffi::PyList_Size(data) != size {
+                    return Err(changed(c"list changed size while it was encoded"));
+                }
+                self.writer.nil();
+            }
+        }
+        self.close()
+    }
+
+    /// Goes on with the dict on top, until it is done or a key or value was opened.
+    ///
+    /// # Safety
+    /// The GIL is held; `data` is that of the frame on top.
+    unsafe fn dict(&mut self, data: *mut PyObject) -> Result<(), EncodeError> {
+        let top = self.frames.len() - 1;
+        // SAFETY: the GIL is held; keys and values are borrowed from the dict until Python code runs, and references are
+        // taken before that. PyDict_Next stays in bounds whatever happens to the dict in between.
+        unsafe {
+            if let Some(value) = self.frames[top].value.take() {
+                self.end_key(top, Written::Odd);
+                if self.value(value.as_ptr())? == Step::Opened {
+                    return Ok(());
+                }
+            }
+            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+            while self.frames[top].next < self.frames[top].size {
+                let frame = &mut self.frames[top];
+                if ffi::PyDict_Next(data, &mut frame.cursor, &mut key, &mut value) == 0 {
+                    return Err(changed(c"dict changed size while it was encoded"));
+                }
+                frame.next += 1;
+                self.keys.push((self.writer.position(), 0));
+                match self.plain(key) {
+                    Some(written) => {
+                        self.end_key(top, written);
+                        if self.value(value)? == Step::Opened {
+                            return Ok(());
+                        }
+                    }
+                    None => {
+                        let value = Object::borrowed(value);
+                        if self.key_depth == 0 {
+                            self.key_depth = top + 1;
+                        }
+                        match self.other(key)? {
+                            Step::Opened => {
+                                self.frames[top].value = value;
+                                return Ok(());
+                            }
+                            Step::Written(_) => self.end_key(top, Written::Odd),
+                        }
+                        if let Some(value) = value
+                            && self.value(value.as_ptr())? == Step::Opened
+                        {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            if ffi::PyDict_Size(data) != self.frames[top].size {
+                return Err(changed(c"dict changed size while it was encoded"));
+            }
+        }
+        self.check_keys(top)?;
+        self.close()
+    }
+
+    #[inline]
+    fn end_key(&mut self, top: usize, written: Written) {
+        if self.key_depth == top + 1 {
+            self.key_depth = 0;
+        }
+        let end = self.writer.position();
+        if let Some(key) = self.keys.last_mut() {
+            key.1 = end;
+        }
+        self.frames[top].key_kinds |= written as u8;
+    }
+
+    fn check_keys(&mut self, top: usize) -> Result<(), EncodeError> {
+        const MIXED: u8 = Written::Text as u8 | Written::Bytes as u8;
+        let frame = &self.frames[top];
+        let keys = &self.keys[frame.keys_from..];
+        let odd = frame.key_kinds & Written::Odd as u8 != 0 || frame.key_kinds == MIXED;
+        if (odd || frame.python_ran != self.python_ran) && keys.len() > 1 {
+            let bytes = self.writer.buffer();
+            let mut seen = HashSet::with_capacity(keys.len());
+            if !keys.iter().all(|(from, to)| seen.insert(&bytes[*from..*to])) {
+                return Err(EncodeError::Unsupported { type_name: "duplicate_key".into() });
+            }
+        }
+        self.keys.truncate(frame.keys_from);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), EncodeError> {
+        let frame = self.frames.pop();
+        if self.writer.position() > u32::MAX as usize {
+            let source = frame.map(|frame| frame.source);
+            // SAFETY: the GIL is held by the contract of `encode_value`.
+            return Err(source.map_or(EncodeError::Cycle, |source| unsafe { unsupported(source.as_ptr()) }));
+        }
+        Ok(())
+    }
+
+    /// Writes or opens any object.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline]
+    pub(super) unsafe fn value(&mut self, object: *mut PyObject) -> Result<Step, EncodeError> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.plain(object) {
+                Some(written) => Ok(Step::Written(written)),
+                None => self.other(object),
+            }
+        }
+    }
+
+    /// Writes an object of the usual scalar classes; `None` for every other object. Runs no Python code.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline]
+    unsafe fn plain(&mut self, object: *mut PyObject) -> Option<Written> {
+        // SAFETY: the GIL is held, and the class was looked at before each access.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class == &raw mut ffi::PyUnicode_Type {
+                let text = self.short_text(object)?;
+                self.writer.binary(text).ok()?;
+                Some(Written::Text)
+            } else if class == &raw mut ffi::PyLong_Type {
+                let mut overflow = 0;
+                let value = ffi::PyLong_AsLongLongAndOverflow(object, &mut overflow);
+                if overflow != 0 {
+                    return None;
+                }
+                self.writer.int(value);
+                Some(Written::Distinct)
+            } else if class == &raw mut ffi::PyFloat_Type {
+                let value = ffi::PyFloat_AsDouble(object);
+                self.writer.float(value);
+                Some(if value.is_nan() { Written::Odd } else { Written::Distinct })
+            } else if class == &raw mut ffi::PyBytes_Type {
+                let len = ffi::PyBytes_Size(object);
+                if len >= BLOB_BYTES as isize {
+                    return None;
+                }
+                let data = ffi::PyBytes_AsString(object).cast();
+                self.writer.binary(std::slice::from_raw_parts(data, len as usize)).ok()?;
+                Some(Written::Bytes)
+            } else if object == ffi::Py_None() {
+                match self.options.none() {
+                    NoneAs::None => self.writer.none(),
+                    NoneAs::Nil => self.writer.atom("nil").ok()?,
+                    NoneAs::Undefined => self.writer.atom("undefined").ok()?,
+                }
+                Some(Written::Distinct)
+            } else if class == &raw mut ffi::PyBool_Type {
+                self.writer.bool(object == ffi::Py_True());
+                Some(Written::Distinct)
+            } else {
+                None
+            }
+        }
+    }
+
+    /// The UTF-8 of a `str`, if it has one and is not for a blob. No exception is left behind.
+    ///
+    /// # Safety
+    /// The GIL is held, `object` is a `str`, and the result is not used after it.
+    #[inline]
+    unsafe fn short_text<'t>(&self, object: *mut PyObject) -> Option<&'t [u8]> {
+        // SAFETY: the caller's promise; the bytes belong to the object.
+        unsafe {
+            let mut len = 0;
+            let data = (self.symbols.utf8_and_size)(object, &mut len);
+            if data.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            (len < BLOB_BYTES as isize).then(|| std::slice::from_raw_parts(data.cast(), len as usize))
+        }
+    }
+
+    /// Writes or opens any other object.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline(never)]
+    unsafe fn other(&mut self, object: *mut PyObject) -> Result<Step, EncodeError> {
+        // SAFETY: the GIL is held and the object is alive; Python code may run only after a reference is taken.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class == &raw mut ffi::PyList_Type {
+                return self.open(Container::List, object, object);
+            }
+            if class == &raw mut ffi::PyTuple_Type {
+                return self.open(Container::Tuple, object, object);
+            }
+            if class == &raw mut ffi::PyDict_Type {
+                return self.open(Container::Dict, object, object);
+            }
+            let Some(object) = Object::borrowed(object) else {
+                return Err(EncodeError::Python);
+            };
+            inspect::encode(self, &object, class)
+        }
+    }
+
+    /// Puts a container on the stack and writes its header.
+    ///
+    /// # Safety
+    /// The GIL is held; `data` is a list, tuple or dict as `container` says, which holds the elements of `source`.
+    pub(super) unsafe fn open(
+        &mut self,
+        container: Container,
+        source: *mut PyObject,
+        data: *mut PyObject,
+    ) -> Result<Step, EncodeError> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let size = match container {
+                Container::List => ffi::PyList_Size(data),
+                Container::Tuple => ffi::PyTuple_Size(data),
+                Container::Dict => ffi::PyDict_Size(data),
+            };
+            let Ok(count) = u32::try_from(size) else {
+                return Err(unsupported(source));
+            };
+            match container {
+                Container::List if size == 0 => {
+                    self.writer.nil();
+                    return Ok(Step::Written(Written::Odd));
+                }
+                Container::List => self.writer.list_header(count),
+                Container::Tuple => self.writer.tuple_header(count),
+                Container::Dict => self.writer.map_header(count),
+            }
+            let (Some(source), Some(data)) = (Object::borrowed(source), Object::borrowed(data)) else {
+                return Err(EncodeError::Python);
+            };
+            self.look_for_cycle(source.as_ptr())?;
+            self.frames.push(Frame {
+                container,
+                source,
+                data,
+                next: 0,
+                size,
+                cursor: 0,
+                value: None,
+                keys_from: self.keys.len(),
+                key_kinds: 0,
+                python_ran: self.python_ran,
+            });
+        }
+        Ok(Step::Opened)
+    }
+
+    fn look_for_cycle(&self, source: *mut PyObject) -> Result<(), EncodeError> {
+        const ALWAYS: usize = 16;
+        let depth = self.frames.len();
+        let found = if depth <= ALWAYS {
+            self.frames.iter().any(|frame| frame.source.as_ptr() == source)
+        } else if depth.is_power_of_two() {
+            let mut seen = HashSet::with_capacity(depth);
+            !self.frames.iter().all(|frame| seen.insert(frame.source.as_ptr()))
+        } else {
+            false
+        };
+        if found { Err(EncodeError::Cycle) } else { Ok(()) }
+    }
+
+    /// Python code is about to run, or may have run.
+    pub(super) fn python_runs(&mut self) {
+        self.python_ran += 1;
+    }
+
+    fn may_be_blob(&self, len: usize) -> bool {
+        len >= BLOB_BYTES && self.key_depth == 0
+    }
+
+    /// Writes immutable bytes that belong to `owner`.
+    ///
+    /// # Safety
+    /// `bytes` stay valid as long as `owner` is alive.
+    pub(super) unsafe fn binary(&mut self, bytes: &[u8], owner: &Object) -> Result<(), EncodeError> {
+        if self.may_be_blob(bytes.len()) {
+            // SAFETY: the caller's promise.
+            let offset = unsafe { self.blobs.push_object(bytes, owner.clone()) };
+            self.writer.blob(BlobKind::Binary, offset, bytes.len() as u64);
+            return Ok(());
+        }
+        // SAFETY: the GIL is held by the contract of `encode_value`.
+        self.writer.binary(bytes).map_err(|_: TooLong| unsafe { unsupported(owner.as_ptr()) })
+    }
+
+    /// Writes the bytes that a view shows.
+    pub(super) fn view(&mut self, view: BufferView, source: &Object) -> Result<(), EncodeError> {
+        let len = view.as_slice().len();
+        if self.may_be_blob(len) {
+            let offset = self.blobs.push_view(view);
+            self.writer.blob(BlobKind::Binary, offset, len as u64);
+            return Ok(());
+        }
+        // SAFETY: the GIL is held by the contract of `encode_value`.
+        self.writer.binary(view.as_slice()).map_err(|_: TooLong| unsafe { unsupported(source.as_ptr()) })
+    }
+
+    /// Whether no container is open.
+    pub(super) fn at_top(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether a key is being written.
+    pub(super) fn in_key(&self) -> bool {
+        self.key_depth != 0
+    }
+}
+
+/// A refusal that names the class of `object`.
+///
+/// # Safety
+/// The GIL is held and `object` is alive.
+pub(super) unsafe fn unsupported(object: *mut PyObject) -> EncodeError {
+    // SAFETY: the caller's promise.
+    EncodeError::Unsupported { type_name: unsafe { inspect::class_name(ffi::Py_TYPE(object)) } }
+}
+
+/// # Safety
+/// The GIL is held.
+#[cold]
+unsafe fn changed(message: &std::ffi::CStr) -> EncodeError {
+    // SAFETY: the GIL is held; an IndexError that may be set is replaced.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr()) };
+    EncodeError::Python
+}
+

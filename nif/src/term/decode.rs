@@ -1,0 +1,380 @@
+//! Bytes to terms.
+//!
+//! The bytes come from a worker and are never believed: every one of them may be anything, and none makes this panic, recurse,
+//! or allocate beyond a fixed multiple of their number. They lie in memory that the worker cannot write.
+
+use std::cell::RefCell;
+
+use rustler::sys::{self, ErlNifBinary};
+use shm_proto::etf::{EtfError, Limits, OpaqueKind, Reader, ShapeIter, Token, tags};
+use shm_proto::request::{NoneAs, Options};
+
+use super::atoms::{self, Words, words};
+use super::opaque;
+use crate::beam::{self, EnvPtr, Raw};
+
+/// The blob area of a reply.
+pub trait Blobs {
+    /// Copies the bytes from `offset` on to `out` and fills it; `false` if they are not all inside the area.
+    fn read(&self, offset: u64, out: &mut [u8]) -> bool;
+}
+
+/// The blob area of a payload that has none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoBlobs;
+
+impl Blobs for NoBlobs {
+    fn read(&self, _offset: u64, _out: &mut [u8]) -> bool {
+        false
+    }
+}
+
+/// A worker sent bytes that no correct worker sends; the text names the check that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not decode a reply: {0}")]
+pub struct Corrupt(pub &'static str);
+
+/// Why there is no term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DecodeError {
+    /// The worker is broken.
+    Corrupt(Corrupt),
+    /// The bytes are fine, but the BEAM has no term for them.
+    Refused(Refusal),
+}
+
+/// What the BEAM has no term for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// An atom that the node does not know.
+    Atom,
+    /// An opaque term that is not from this node's life, or of a node that it does not know.
+    Opaque(OpaqueKind),
+    /// An integer beyond what the BEAM computes with.
+    Integer,
+    /// Two keys of a map are the same term.
+    Keys,
+    /// More elements or heap than one reply may have.
+    Size,
+}
+
+impl Refusal {
+    /// The reason that the caller gets.
+    pub(super) fn reason(self, env: EnvPtr) -> Raw {
+        let words = words(env);
+        let object = match self {
+            Self::Atom => words.atom,
+            Self::Opaque(OpaqueKind::Pid) => words.pid,
+            Self::Opaque(OpaqueKind::Reference) => words.reference,
+            Self::Opaque(OpaqueKind::Port) => words.port,
+            Self::Opaque(OpaqueKind::Fun) => words.fun,
+            Self::Integer => words.int,
+            Self::Keys => words.dict,
+            Self::Size => {
+                let detail = beam::binary(env, b"the result has too many elements for one term");
+                return beam::tuple(env, [words.system_limit, detail]);
+            }
+        };
+        beam::tuple(env, [words.unsupported_object, object])
+    }
+}
+
+impl From<EtfError> for DecodeError {
+    fn from(error: EtfError) -> Self {
+        Self::Corrupt(Corrupt(match error {
+            EtfError::Limit => return Self::Refused(Refusal::Size),
+            EtfError::Truncated => "data end inside a value",
+            EtfError::UnknownTag(_) => "unknown tag",
+            EtfError::Count => "count exceeds the data",
+            EtfError::Utf8 => "text is not UTF-8",
+            EtfError::UnknownKind(_) => "unknown kind",
+            EtfError::Float => "float is not finite",
+        }))
+    }
+}
+
+fn corrupt(check: &'static str) -> DecodeError {
+    DecodeError::Corrupt(Corrupt(check))
+}
+
+/// Bounds of one reply: 2^27 values, and 2^28 words (2 GiB) of heap.
+pub(super) const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 27 };
+const HEAP_WORDS: u64 = 1 << 28;
+
+/// Binaries from this size on are allocated in a way that can fail instead of ending the node.
+const LARGE_BINARY: usize = 1 << 20;
+
+/// Decodes one term that fills `bytes`.
+#[inline]
+pub(super) fn whole(env: EnvPtr, bytes: &[u8], options: Options, blobs: &dyn Blobs) -> Result<Raw, DecodeError> {
+    let mut decoder =
+        Decoder { env, words: words(env), options, reader: Reader::new(bytes, LIMITS), blobs, heap: HEAP_WORDS };
+    let term = match decoder.step()? {
+        Step::Done(term) => term,
+        Step::Open(frame) => decoder.nested(frame)?,
+    };
+    if decoder.reader.remaining() != 0 {
+        return Err(corrupt("bytes behind the term"));
+    }
+    Ok(term)
+}
+
+#[derive(Clone, Copy)]
+enum Container {
+    List,
+    Tuple,
+    Map,
+}
+
+/// A container whose elements have not all come.
+#[derive(Clone, Copy)]
+struct Frame {
+    container: Container,
+    left: u64,
+    first: usize,
+}
+
+enum Step {
+    Done(Raw),
+    Open(Frame),
+}
+
+#[derive(Default)]
+struct Stacks {
+    values: Vec<Raw>,
+    frames: Vec<Frame>,
+    keys: Vec<Raw>,
+}
+
+/// Stacks that grew beyond this many entries are given back.
+const KEEP_ENTRIES: usize = 1 << 16;
+
+thread_local! {
+    static STACKS: RefCell<Stacks> = const { RefCell::new(Stacks { values: Vec::new(), frames: Vec::new(), keys: Vec::new() }) };
+}
+
+struct Decoder<'a> {
+    env: EnvPtr,
+    words: &'static Words,
+    options: Options,
+    reader: Reader<'a>,
+    blobs: &'a dyn Blobs,
+    heap: u64,
+}
+
+impl Decoder<'_> {
+    fn nested(&mut self, frame: Frame) -> Result<Raw, DecodeError> {
+        STACKS.with(|stacks| {
+            let stacks = &mut *stacks.borrow_mut();
+            stacks.values.clear();
+            stacks.frames.clear();
+            let result = self.fill(frame, stacks);
+            if stacks.values.capacity() + stacks.frames.capacity() + stacks.keys.capacity() > KEEP_ENTRIES {
+                *stacks = Stacks::default();
+            }
+            result
+        })
+    }
+
+    fn fill(&mut self, frame: Frame, stacks: &mut Stacks) -> Result<Raw, DecodeError> {
+        stacks.frames.push(frame);
+        loop {
+            match self.step()? {
+                Step::Open(frame) => {
+                    stacks.frames.push(Frame { first: stacks.values.len(), ..frame });
+                    continue;
+                }
+                Step::Done(term) => stacks.values.push(term),
+            }
+            while let Some(top) = stacks.frames.last_mut() {
+                top.left -= 1;
+                if top.left > 0 {
+                    break;
+                }
+                let Frame { container, first, .. } = *top;
+                stacks.frames.pop();
+                let term = self.close(container, &stacks.values[first..], &mut stacks.keys)?;
+                stacks.values.truncate(first);
+                stacks.values.push(term);
+                if stacks.frames.is_empty() {
+                    return Ok(term);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, container: Container, elements: &[Raw], keys: &mut Vec<Raw>) -> Result<Raw, DecodeError> {
+        // A container's count fits 32 bits, so its elements do.
+        let count = elements.len() as u32;
+        match container {
+            Container::List => {
+                if self.reader.next()? != Token::Nil {
+                    return Err(corrupt("improper list"));
+                }
+                self.spend(2 * u64::from(count))?;
+                // SAFETY: `count` terms of this environment.
+                Ok(unsafe { sys::enif_make_list_from_array(self.env, elements.as_ptr(), count) })
+            }
+            Container::Tuple => {
+                self.spend(u64::from(count) + 1)?;
+                // SAFETY: as above.
+                Ok(unsafe { sys::enif_make_tuple_from_array(self.env, elements.as_ptr(), count) })
+            }
+            Container::Map => {
+                self.spend(2 * u64::from(count))?;
+                let pairs = elements.len() / 2;
+                keys.clear();
+                keys.extend(elements.iter().step_by(2));
+                keys.extend(elements.iter().skip(1).step_by(2));
+                let mut map = Raw::default();
+                // SAFETY: `pairs` keys and as many values, all terms of this environment.
+                let made = unsafe {
+                    sys::enif_make_map_from_arrays(self.env, keys.as_ptr(), keys.as_ptr().add(pairs), pairs, &mut map)
+                };
+                if made == 0 { Err(DecodeError::Refused(Refusal::Keys)) } else { Ok(map) }
+            }
+        }
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<Step, DecodeError> {
+        let term = match self.reader.next()? {
+            // SAFETY: plain constructor.
+            Token::Int(value) => unsafe { sys::enif_make_int64(self.env, value) },
+            // SAFETY: plain constructor; the reader lets finite numbers pass only.
+            Token::Float(value) => unsafe { sys::enif_make_double(self.env, value) },
+            Token::Binary(data) | Token::Bytes(data) => self.binary(data)?,
+            Token::Str(text) => self.binary(text.as_bytes())?,
+            Token::None => match self.options.none() {
+                NoneAs::None => self.words.none,
+                NoneAs::Nil => self.words.nil,
+                NoneAs::Undefined => self.words.undefined,
+            },
+            Token::True => self.words.true_,
+            Token::False => self.words.false_,
+            Token::Nil => self.words.nil_list,
+            Token::List(0) => self.close(Container::List, &[], &mut Vec::new())?,
+            Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
+            Token::Map(0) => self.close(Container::Map, &[], &mut Vec::new())?,
+            Token::List(count) => return Ok(open(Container::List, count.into())),
+            Token::Tuple(count) => return Ok(open(Container::Tuple, count.into())),
+            Token::Map(count) => return Ok(open(Container::Map, 2 * u64::from(count))),
+            token => return self.rare(token),
+        };
+        Ok(Step::Done(term))
+    }
+
+    #[inline(never)]
+    fn rare(&mut self, token: Token<'_>) -> Result<Step, DecodeError> {
+        Ok(Step::Done(match token {
+            Token::Nan => self.words.nan,
+            Token::Inf => self.words.infinity,
+            Token::NegInf => self.words.neg_infinity,
+            Token::Big { negative, magnitude } => self.big(negative, magnitude)?,
+            Token::Atom(text) => atoms::existing(self.env, text).ok_or(DecodeError::Refused(Refusal::Atom))?,
+            Token::ByteList(bytes) => {
+                self.spend(2 * bytes.len() as u64)?;
+                // SAFETY: plain constructors.
+                bytes.iter().rev().fold(self.words.nil_list, |tail, byte| unsafe {
+                    sys::enif_make_list_cell(self.env, sys::enif_make_uint(self.env, u32::from(*byte)), tail)
+                })
+            }
+            Token::Blob { offset, len, .. } => self.blob(offset, len)?,
+            Token::Opaque { kind, data } => {
+                opaque::read(self.env, kind, data).ok_or(DecodeError::Refused(Refusal::Opaque(kind)))?
+            }
+            Token::Ndarray { dtype, shape } => self.ndarray(dtype, shape)?,
+            Token::AsTuple => match self.reader.next()? {
+                Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
+                Token::Tuple(count) => return Ok(open(Container::Tuple, count.into())),
+                _ => return Err(corrupt("tuple mark without a tuple")),
+            },
+            _ => return Err(corrupt("unexpected token")),
+        }))
+    }
+
+    fn spend(&mut self, words: u64) -> Result<(), DecodeError> {
+        self.heap = self.heap.checked_sub(words).ok_or(DecodeError::Refused(Refusal::Size))?;
+        Ok(())
+    }
+
+    #[inline]
+    fn binary(&mut self, data: &[u8]) -> Result<Raw, DecodeError> {
+        self.spend(data.len() as u64 / 8 + 2)?;
+        if data.len() < LARGE_BINARY {
+            return Ok(beam::binary(self.env, data));
+        }
+        self.large_binary(data.len(), |out| {
+            out.copy_from_slice(data);
+            true
+        })
+    }
+
+    fn blob(&mut self, offset: u64, len: u64) -> Result<Raw, DecodeError> {
+        let len = usize::try_from(len).map_err(|_| corrupt("blob out of bounds"))?;
+        self.spend(len as u64 / 8 + 2)?;
+        let blobs = self.blobs;
+        self.large_binary(len, |out| blobs.read(offset, out))
+    }
+
+    /// A binary of `len` bytes that `fill` writes; it returns `false` if there are none.
+    fn large_binary(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Raw, DecodeError> {
+        let mut binary = std::mem::MaybeUninit::<ErlNifBinary>::uninit();
+        // SAFETY: initialised on success.
+        let mut binary = unsafe {
+            if sys::enif_alloc_binary(len, binary.as_mut_ptr()) == 0 {
+                return Err(DecodeError::Refused(Refusal::Size));
+            }
+            binary.assume_init()
+        };
+        // SAFETY: the emulator gave `len` bytes at `data`, ours alone; nobody reads one before `fill` wrote all.
+        let filled = fill(unsafe { std::slice::from_raw_parts_mut(binary.data, len) });
+        if !filled {
+            // SAFETY: allocated above, released once.
+            unsafe { sys::enif_release_binary(&mut binary) };
+            return Err(corrupt("blob out of bounds"));
+        }
+        // SAFETY: the term takes over the allocation.
+        Ok(unsafe { sys::enif_make_binary(self.env, &mut binary) })
+    }
+
+    fn big(&mut self, negative: bool, magnitude: &[u8]) -> Result<Raw, DecodeError> {
+        self.spend(magnitude.len() as u64 / 8 + 2)?;
+        let mut bytes = Vec::with_capacity(magnitude.len() + 7);
+        bytes.push(131);
+        if let Ok(len) = u8::try_from(magnitude.len()) {
+            bytes.extend_from_slice(&[tags::SMALL_BIG, len]);
+        } else {
+            bytes.push(tags::LARGE_BIG);
+            let len = u32::try_from(magnitude.len()).map_err(|_| DecodeError::Refused(Refusal::Integer))?;
+            bytes.extend_from_slice(&len.to_be_bytes());
+        }
+        bytes.push(u8::from(negative));
+        bytes.extend_from_slice(magnitude);
+        atoms::internal(self.env, &bytes, false).ok_or(DecodeError::Refused(Refusal::Integer))
+    }
+
+    /// `{ndarray, Dtype, Shape, Bin}` with the dtype as binary and the shape as tuple.
+    fn ndarray(&mut self, dtype: &str, shape: ShapeIter<'_>) -> Result<Raw, DecodeError> {
+        let dtype = self.binary(dtype.as_bytes())?;
+        let mut extents = [Raw::default(); u8::MAX as usize];
+        let mut dimensions = 0;
+        for (slot, extent) in extents.iter_mut().zip(shape) {
+            *slot = beam::uint(self.env, extent);
+            dimensions += 1;
+        }
+        // SAFETY: the first `dimensions` entries are terms of this environment.
+        let shape = unsafe { sys::enif_make_tuple_from_array(self.env, extents.as_ptr(), dimensions) };
+        let data = match self.reader.next()? {
+            Token::Bytes(data) | Token::Binary(data) => self.binary(data)?,
+            Token::Blob { offset, len, .. } => self.blob(offset, len)?,
+            _ => return Err(corrupt("array without data")),
+        };
+        Ok(beam::tuple(self.env, [self.words.ndarray, dtype, shape, data]))
+    }
+}
+
+#[inline]
+fn open(container: Container, left: u64) -> Step {
+    Step::Open(Frame { container, left, first: 0 })
+}

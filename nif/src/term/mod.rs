@@ -1,0 +1,29 @@
+//! Erlang terms to and from the codec of [`shm_proto::etf`].
+//!
+//! Nothing here recurses: both directions keep their own stacks, so nesting is bounded by memory alone. Nothing here allocates
+//! for a small call either: the buffers belong to the thread and are used again. All functions build or read terms of the
+//! environment that they are given and run on whatever thread may use it.
+
+mod atoms;
+mod chardata;
+mod decode;
+mod encode;
+mod exception;
+mod nifs;
+mod opaque;
+mod request;
+
+pub use decode::{Blobs, Corrupt, NoBlobs};
+pub use encode::{Blob, EncodeError};
+pub use exception::{decode_parts, decode_reply, set_new_type_names};
+pub use nifs::{decode as nif_decode, encode as nif_encode};
+pub use request::{Encoded, with_request};
+
+/// Option bit of `submit` that the worker does not see: no tuple has a special meaning.
+pub const TAGS_OFF: u16 = 1 << 9;
+
+/// Binaries of this size and more travel outside the terms.
+pub const BLOB_BYTES: usize = 16 * 1024;
+
+/// Where blobs start: offsets are multiples of this.
+const BLOB_ALIGN: u64 = 64;

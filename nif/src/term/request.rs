@@ -1,0 +1,181 @@
+//! Requests to bytes: the terms of `docs/architecture.md`, "Payload".
+
+use rustler::sys;
+use shm_proto::request::{Kind, Options};
+
+use super::encode::{Blob, EncodeError, Encoder, MapFrame, Scratch, with_scratch};
+use crate::beam::{self, EnvPtr, Raw};
+
+/// A request as bytes in a scratch.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded<'s> {
+    /// What is asked for.
+    pub kind: Kind,
+    /// The terms.
+    pub terms: &'s [u8],
+    /// What belongs into the blob area, in order of offsets.
+    pub blobs: &'s [Blob],
+    /// Bytes of the blob area.
+    pub blob_bytes: u64,
+    key_len: usize,
+}
+
+impl<'s> Encoded<'s> {
+    /// What names the thing that runs: encoded module and function of a call, the code otherwise.
+    #[inline]
+    pub fn key(&self) -> &'s [u8] {
+        &self.terms[..self.key_len]
+    }
+}
+
+/// Encodes `{call, M, F, Args, Kwargs}`, `{eval, Code, Locals}` or `{exec, Code}`.
+///
+/// `options` are those of `submit`; `budget` bounds the bytes of terms and blobs together, and with them the time that this takes.
+/// `body` gets the bytes, which live in buffers of the thread, or an [`EncodeError`].
+#[inline]
+pub fn with_request<R>(
+    env: EnvPtr,
+    request: Raw,
+    options: u64,
+    budget: Option<usize>,
+    body: impl FnOnce(Result<&Encoded<'_>, EncodeError>) -> R,
+) -> R {
+    with_scratch(|scratch| {
+        let options = Options(options as u16);
+        match encode_request(scratch, env, request, options, budget.unwrap_or(usize::MAX)) {
+            Ok(encoded) => body(Ok(&encoded)),
+            Err(error) => body(Err(error)),
+        }
+    })
+}
+
+fn encode_request<'s>(
+    scratch: &'s mut Scratch,
+    env: EnvPtr,
+    request: Raw,
+    options: Options,
+    budget: usize,
+) -> Result<Encoded<'s>, EncodeError> {
+    let mut encoder = Encoder::new(env, scratch, options, budget);
+    let words = encoder.words;
+    let elements = beam::get_tuple(env, request).unwrap_or_default();
+    let (kind, key_len) = match *elements {
+        [tag, module, function, args, kwargs] if tag == words.call => {
+            (Kind::Call, call(&mut encoder, module, function, args, kwargs)?)
+        }
+        [tag, source, locals] if tag == words.eval => {
+            code(&mut encoder, source)?;
+            let key_len = encoder.scratch.terms.len();
+            pairs(&mut encoder, locals, words.locals)?;
+            (Kind::Eval, key_len)
+        }
+        [tag, source] if tag == words.exec => {
+            code(&mut encoder, source)?;
+            (Kind::Exec, encoder.scratch.terms.len())
+        }
+        _ => return Err(EncodeError::BadArg(words.request)),
+    };
+    let Scratch { terms, blobs, blob_bytes, .. } = scratch;
+    Ok(Encoded { kind, terms, key_len, blobs, blob_bytes: *blob_bytes })
+}
+
+#[inline]
+fn call(encoder: &mut Encoder<'_>, module: Raw, function: Raw, args: Raw, kwargs: Raw) -> Result<usize, EncodeError> {
+    let words = encoder.words;
+    if !encoder.name(module)? {
+        return Err(EncodeError::BadArg(words.m));
+    }
+    if !encoder.name(function)? {
+        return Err(EncodeError::BadArg(words.f));
+    }
+    let key_len = encoder.scratch.terms.len();
+    encoder.writer().u32(0);
+    let mut count = 0u32;
+    let mut tail = args;
+    let (mut first, mut rest) = (Raw::default(), Raw::default());
+    // SAFETY: `tail` belongs to the environment; the parts go to locals.
+    while unsafe { sys::enif_get_list_cell(encoder.env, tail, &mut first, &mut rest) } != 0 {
+        encoder.value(first)?;
+        count = count.checked_add(1).ok_or(EncodeError::BadArg(words.args))?;
+        tail = rest;
+    }
+    if tail != words.nil_list {
+        return Err(EncodeError::BadArg(words.args));
+    }
+    encoder.scratch.terms[key_len..key_len + 4].copy_from_slice(&count.to_le_bytes());
+    pairs(encoder, kwargs, words.kwargs)?;
+    Ok(key_len)
+}
+
+fn code(encoder: &mut Encoder<'_>, source: Raw) -> Result<(), EncodeError> {
+    let bad = EncodeError::BadArg(encoder.words.code);
+    if let Some(data) = beam::get_binary(encoder.env, source) {
+        let text = std::str::from_utf8(data).map_err(|_| bad)?;
+        encoder.writer().text(text).map_err(|_| bad)?;
+        return encoder.check_budget();
+    }
+    // SAFETY: `source` belongs to the environment.
+    let list = unsafe { sys::enif_is_list(encoder.env, source) } != 0;
+    if list && encoder.list_text(source)? { encoder.check_budget() } else { Err(bad) }
+}
+
+/// Writes the named values of a map or proplist (an atom alone is true); `what` names the argument in errors.
+#[inline]
+fn pairs(encoder: &mut Encoder<'_>, named: Raw, what: Raw) -> Result<(), EncodeError> {
+    if named == encoder.words.nil_list {
+        encoder.writer().u32(0);
+        return Ok(());
+    }
+    let at = encoder.scratch.terms.len();
+    encoder.writer().u32(0);
+    encoder.scratch.names.clear();
+    if let Some((mut map, _)) = MapFrame::new(encoder.env, named) {
+        while let Some((name, value)) = map.pair() {
+            pair(encoder, name, value, what)?;
+        }
+    } else {
+        let mut tail = named;
+        let (mut first, mut rest) = (Raw::default(), Raw::default());
+        // SAFETY: `tail` belongs to the environment; the parts go to locals.
+        while unsafe { sys::enif_get_list_cell(encoder.env, tail, &mut first, &mut rest) } != 0 {
+            match beam::get_tuple(encoder.env, first) {
+                Some(&[name, value]) => pair(encoder, name, value, what)?,
+                Some(_) => return Err(EncodeError::BadArg(what)),
+                // SAFETY: `first` belongs to the environment.
+                None if unsafe { sys::enif_is_atom(encoder.env, first) } != 0 => {
+                    pair(encoder, first, encoder.words.true_, what)?;
+                }
+                None => return Err(EncodeError::BadArg(what)),
+            }
+            tail = rest;
+        }
+        if tail != encoder.words.nil_list {
+            return Err(EncodeError::BadArg(what));
+        }
+    }
+    let Scratch { terms, names, .. } = &mut *encoder.scratch;
+    let count = names.len() as u32;
+    terms[at..at + 4].copy_from_slice(&count.to_le_bytes());
+    if has_duplicates(terms, names) {
+        return Err(EncodeError::BadArg(what));
+    }
+    Ok(())
+}
+
+fn pair(encoder: &mut Encoder<'_>, name: Raw, value: Raw, what: Raw) -> Result<(), EncodeError> {
+    let start = encoder.scratch.terms.len();
+    if !encoder.name(name)? {
+        return Err(EncodeError::BadArg(what));
+    }
+    let end = encoder.scratch.terms.len();
+    let range = u32::try_from(start).ok().zip(u32::try_from(end).ok());
+    encoder.scratch.names.push(range.ok_or(EncodeError::BadArg(what))?);
+    encoder.value(value)
+}
+
+/// Whether a name occurs twice: Python would take the last one without a word.
+fn has_duplicates(terms: &[u8], names: &mut [(u32, u32)]) -> bool {
+    let text = |&(start, end): &(u32, u32)| &terms[start as usize..end as usize];
+    names.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+    names.windows(2).any(|pair| text(&pair[0]) == text(&pair[1]))
+}

@@ -1,1 +1,26 @@
-//! Worker core.
+//! Worker core: serves the requests of an Erlang node inside a CPython process.
+//!
+//! The host executes the interpreter that the pool chose with a bootstrap program, which loads this library as
+//! the module `_erlang_python` and calls its `serve`. From then on there are three kinds of threads of ours:
+//! [`control`] talks with the node and never touches Python, [`interrupt`] may wait for the GIL, and executors
+//! run requests, the first of them on Python's main thread.
+
+mod control;
+mod fork;
+mod interrupt;
+
+mod clock;
+mod gil;
+mod idle;
+mod serve;
+
+mod callable;
+mod exception;
+mod executor;
+mod reply;
+mod script;
+mod value;
+
+mod module;
+mod object;
+mod symbols;

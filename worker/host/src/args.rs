@@ -14,8 +14,6 @@ pub struct Args {
     pub pool: OsString,
     /// Number of the worker in its pool, shown by `ps`.
     pub id: OsString,
-    /// Executors of the worker.
-    pub executors: u32,
     /// `RLIMIT_DATA` in bytes.
     pub rlimit_data: Option<u64>,
     /// Working directory.
@@ -39,10 +37,10 @@ pub enum ArgsError {
     Missing(&'static str),
 }
 
-/// Reads `--python EXE --core PATH --pool NAME --id N [--executors N] [--rlimit-data BYTES] [--cd DIR]`.
+/// Reads `--python EXE --core PATH --pool NAME --id N [--rlimit-data BYTES] [--cd DIR]`.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
     let (mut python, mut core, mut pool, mut id) = (None, None, None, None);
-    let (mut executors, mut rlimit_data, mut cd) = (1, None, None);
+    let (mut rlimit_data, mut cd) = (None, None);
     let mut args = args;
     while let Some(option) = args.next() {
         let mut value = |name| args.next().ok_or(ArgsError::NoValue(name));
@@ -51,7 +49,6 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
             Some("--core") => core = Some(value("--core")?),
             Some("--pool") => pool = Some(value("--pool")?),
             Some("--id") => id = Some(value("--id")?),
-            Some("--executors") => executors = number("--executors", value("--executors")?)?,
             Some("--rlimit-data") => rlimit_data = Some(number("--rlimit-data", value("--rlimit-data")?)?),
             Some("--cd") => cd = Some(value("--cd")?),
             _ => return Err(ArgsError::Unknown(option)),
@@ -62,7 +59,6 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
         core: core.ok_or(ArgsError::Missing("--core"))?.into(),
         pool: pool.ok_or(ArgsError::Missing("--pool"))?,
         id: id.ok_or(ArgsError::Missing("--id"))?,
-        executors,
         rlimit_data,
         cd: cd.map(PathBuf::from),
     })
@@ -83,11 +79,10 @@ mod tests {
     #[test]
     fn reads_all_options() {
         let args = parse_words(
-            "--python /p --core /c.so --pool default --id 3 --executors 2 --rlimit-data 1024 --cd /tmp",
+            "--python /p --core /c.so --pool default --id 3 --rlimit-data 1024 --cd /tmp",
         )
         .unwrap();
         assert_eq!(args.python, PathBuf::from("/p"));
-        assert_eq!(args.executors, 2);
         assert_eq!(args.rlimit_data, Some(1024));
         assert_eq!(args.cd, Some(PathBuf::from("/tmp")));
     }
@@ -97,7 +92,7 @@ mod tests {
         let text = |line| parse_words(line).unwrap_err().to_string();
         assert!(text("--python /p --core /c --pool x").contains("--id is missing"));
         assert!(text("--python").contains("--python needs a value"));
-        assert!(text("--executors many").contains("whole number"));
+        assert!(text("--rlimit-data many").contains("whole number"));
         assert!(text("--frob 1").contains("unknown option \"--frob\""));
     }
 }

@@ -1,4 +1,4 @@
-def bootstrap(core, control_in, control_out, executors):
+def bootstrap(core, control_in, control_out):
     del globals()["bootstrap"]
     import _frozen_importlib
     import _imp
@@ -17,5 +17,5 @@ def bootstrap(core, control_in, control_out, executors):
         text = f"could not load the worker core: {type(error).__name__}: {error}"
         frame = b"f" + text.encode("utf-8", "replace")[:4096]
         posix.write(control_out, len(frame).to_bytes(2, "big") + frame)
-        raise SystemExit(1)
-    serve(control_in, control_out, executors, pool, number)
+        raise SystemExit(1) from None
+    serve(control_in, control_out, pool, number)

@@ -1,0 +1,175 @@
+//! From the names in a call to the object that is called.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use pyo3::ffi;
+
+use crate::object::Object;
+
+/// Names that are remembered; a program that makes up more starts over.
+const MAX_ENTRIES: usize = 4096;
+
+/// The two names at the start of a call's payload, each behind its length; their bytes are the key of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    key: &'a [u8],
+    module: &'a [u8],
+    function: &'a [u8],
+}
+
+impl<'a> Names<'a> {
+    /// The names and what follows them; `None` if the payload ends too early.
+    #[inline]
+    pub fn split(payload: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (module, rest) = name(payload)?;
+        let (function, rest) = name(rest)?;
+        let key = &payload[..payload.len() - rest.len()];
+        Some((Self { key, module, function }, rest))
+    }
+}
+
+#[inline]
+fn name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))
+}
+
+/// The names of earlier calls as interned Python strings.
+///
+/// A hit is looked up again in the module that `sys.modules` holds at this moment, so that reloading, patching
+/// and deleting work as in Python. What is not an entry of a plain module's `__dict__` (a dotted function, a
+/// module with `__getattr__`) is resolved anew each time.
+#[derive(Debug, Default)]
+pub struct Callables {
+    entries: HashMap<Box<[u8]>, Entry, BuildHasherDefault<NameHasher>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    module: Object,
+    function: Object,
+}
+
+impl Callables {
+    /// The object that `names` mean; `None` with a Python exception set. May import, hence run any code.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    pub unsafe fn find(&mut self, names: Names<'_>) -> Option<Object> {
+        if let Some(entry) = self.entries.get(names.key) {
+            // SAFETY: the GIL is held.
+            if let Some(found) = unsafe { entry.look_up() } {
+                return Some(found);
+            }
+        }
+        // SAFETY: the GIL is held.
+        unsafe { self.resolve(names) }
+    }
+
+    #[cold]
+    unsafe fn resolve(&mut self, names: Names<'_>) -> Option<Object> {
+        // SAFETY: the GIL is held.
+        unsafe {
+            // A failed look-up may have left an exception, which the resolution reports again if it matters.
+            ffi::PyErr_Clear();
+            let module_name = interned(names.module)?;
+            let module = import(&module_name)?;
+            if !names.function.contains(&b'.') {
+                let entry = Entry { module: module_name, function: interned(names.function)? };
+                if let Some(found) = entry.look_up() {
+                    if self.entries.len() >= MAX_ENTRIES {
+                        self.entries.clear();
+                    }
+                    self.entries.insert(names.key.into(), entry);
+                    return Some(found);
+                }
+                ffi::PyErr_Clear();
+                return Object::owned(ffi::PyObject_GetAttr(module.as_ptr(), entry.function.as_ptr()));
+            }
+            let mut object = module;
+            for part in names.function.split(|byte| *byte == b'.') {
+                let part = interned(part)?;
+                object = Object::owned(ffi::PyObject_GetAttr(object.as_ptr(), part.as_ptr()))?;
+            }
+            Some(object)
+        }
+    }
+}
+
+impl Entry {
+    /// # Safety
+    /// The GIL is held. `None` may come with or without an exception set.
+    #[inline]
+    unsafe fn look_up(&self) -> Option<Object> {
+        // SAFETY: the GIL is held; every pointer is borrowed from a container that lives across the next call,
+        // as a look-up by interned `str` in a dict whose keys are `str` runs no user code.
+        unsafe {
+            let modules = ffi::PyImport_GetModuleDict();
+            let module = ffi::PyDict_GetItemWithError(modules, self.module.as_ptr());
+            if module.is_null() || ffi::PyModule_CheckExact(module) == 0 {
+                return None;
+            }
+            let names = ffi::PyModule_GetDict(module);
+            Object::borrowed(ffi::PyDict_GetItemWithError(names, self.function.as_ptr()))
+        }
+    }
+}
+
+/// The module itself, not its outermost package.
+///
+/// # Safety
+/// The GIL is held.
+unsafe fn import(name: &Object) -> Option<Object> {
+    // SAFETY: the GIL is held and `name` is a str.
+    unsafe { Object::owned(ffi::PyImport_Import(name.as_ptr())) }
+}
+
+/// # Safety
+/// The GIL is held. `None` with a Python exception set if the bytes are no UTF-8.
+unsafe fn interned(name: &[u8]) -> Option<Object> {
+    // SAFETY: pointer and length are those of a slice; interning may replace the object by an equal one and
+    // keeps the reference count right.
+    unsafe {
+        let mut object = ffi::PyUnicode_FromStringAndSize(name.as_ptr().cast(), name.len() as isize);
+        if !object.is_null() {
+            ffi::PyUnicode_InternInPlace(&mut object);
+        }
+        Object::owned(object)
+    }
+}
+
+/// FNV-like over eight bytes at a time: keys are short, and whoever chooses them may run any code here anyway.
+#[derive(Debug, Default)]
+pub struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+        let mut word = [0; 8];
+        word[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+        self.write_u64(u64::from_le_bytes(word));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

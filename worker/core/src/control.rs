@@ -1,0 +1,187 @@
+//! The control thread: frames from the node, and the lifeline.
+//!
+//! It never touches Python, so it answers while Python computes, and it outlives the serve loop: should the node
+//! end while an `atexit` handler hangs, the worker still ends with it.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use shm_proto::control::{FromWorker, Handshake, ToWorker};
+use shm_proto::link::WorkerLink;
+
+use crate::interrupt::Interrupter;
+
+/// The data plane as the node's handshake described it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The worker's ends.
+    pub link: WorkerLink,
+    /// Requests that may run at once.
+    pub executors: u16,
+    /// Threads that may exist for requests.
+    pub max_threads: u16,
+}
+
+/// What the control thread and the executors share.
+#[derive(Debug)]
+pub struct Control {
+    input: RawFd,
+    output: Mutex<std::fs::File>,
+    link: Mutex<Option<Opened>>,
+    opened: Condvar,
+    stop: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Control {
+    /// Takes over the two descriptors and starts the thread.
+    ///
+    /// The caller blocks all signals first, so that the thread receives none.
+    ///
+    /// # Errors
+    /// Threads or descriptors are exhausted.
+    pub fn start(input: RawFd, output: RawFd, interrupter: Interrupter) -> io::Result<Arc<Self>> {
+        // SAFETY: the bootstrap hands both over to us and uses them no more.
+        let (input, output) = unsafe { (OwnedFd::from_raw_fd(input), OwnedFd::from_raw_fd(output)) };
+        for fd in [&input, &output] {
+            use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+        let control = Arc::new(Self {
+            input: input.as_raw_fd(),
+            output: Mutex::new(output.into()),
+            link: Mutex::new(None),
+            opened: Condvar::new(),
+            stop: AtomicBool::new(false),
+            wake: duplicate_high(
+                EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?.as_fd(),
+            )?,
+        });
+        let shared = control.clone();
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || shared.run(input.into(), &interrupter))?;
+        Ok(control)
+    }
+
+    /// Waits until the node has sent its handshake. Must not be called with the GIL held.
+    pub fn wait_for_link(&self) -> Opened {
+        let mut link = lock(&self.link);
+        loop {
+            match link.take() {
+                Some(link) => return link,
+                None => link = self.opened.wait(link).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Whether the node asked the worker to stop.
+    #[inline]
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Becomes readable when the worker shall stop, and stays so.
+    pub fn wake(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Descriptors of the control channel.
+    pub fn descriptors(&self) -> [RawFd; 3] {
+        [self.input, lock(&self.output).as_raw_fd(), self.wake.as_fd().as_raw_fd()]
+    }
+
+    /// Sends a frame. A node that is gone is noticed by the reading side.
+    pub fn send(&self, frame: &FromWorker) {
+        let bytes = frame.encode();
+        let mut packet = Vec::with_capacity(bytes.len() + 2);
+        packet.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+        packet.extend_from_slice(&bytes);
+        let _ = lock(&self.output).write_all(&packet);
+    }
+
+    /// Tells the node why the worker cannot serve, and ends it.
+    pub fn fail(&self, text: &str) -> ! {
+        self.send(&FromWorker::Failure(text.to_owned()));
+        // SAFETY: nothing was served yet, so no handler of user code is owed a run.
+        unsafe { libc::_exit(1) }
+    }
+
+    fn run(&self, mut input: std::fs::File, interrupter: &Interrupter) {
+        let mut frame = Vec::new();
+        while read_frame(&mut input, &mut frame).is_ok() {
+            let Ok(command) = ToWorker::decode(&frame) else { break };
+            match command {
+                ToWorker::Handshake(handshake) => self.open(&handshake),
+                ToWorker::Ping(token) => self.send(&FromWorker::Pong(token)),
+                ToWorker::Interrupt(id) => interrupter.interrupt(id),
+                ToWorker::Stop => {
+                    self.stop.store(true, Ordering::Release);
+                    // Only a counter near its maximum could refuse this.
+                    let _ = nix::unistd::write(&self.wake, &1u64.to_ne_bytes());
+                }
+            }
+        }
+        kill_group();
+    }
+
+    fn open(&self, handshake: &Handshake) {
+        match WorkerLink::open(handshake) {
+            Ok(mut link) => {
+                let kept = link.dont_fork().and_then(|()| move_bells_up(&mut link));
+                if let Err(error) = kept {
+                    self.fail(&format!("could not keep the data plane from user code: {error}"));
+                }
+                self.send(&FromWorker::Hello { nonce: handshake.nonce, os_pid: std::process::id() });
+                let (executors, max_threads) = (handshake.executors, handshake.max_threads);
+                *lock(&self.link) = Some(Opened { link, executors, max_threads });
+                self.opened.notify_all();
+            }
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+}
+
+/// Moves the bells above the descriptors that programs close or redirect by number.
+fn move_bells_up(link: &mut WorkerLink) -> io::Result<()> {
+    link.request_bell = duplicate_high(link.request_bell.as_fd())?.into();
+    link.response_bell = duplicate_high(link.response_bell.as_fd())?.into();
+    Ok(())
+}
+
+/// A duplicate with a high number, closed on exec.
+fn duplicate_high(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let mut refused = nix::errno::Errno::EINVAL;
+    for floor in [1000, 200, 60, 10] {
+        match fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(floor)) {
+            // SAFETY: a fresh descriptor that nobody else owns.
+            Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            Err(errno) => refused = errno,
+        }
+    }
+    Err(refused.into())
+}
+
+/// The node is gone, or what it sends makes no sense: ends the worker with everything that it started.
+pub fn kill_group() -> ! {
+    // SAFETY: the host made this process the leader of its group, so that the group is ours alone.
+    unsafe {
+        libc::kill(0, libc::SIGKILL);
+        libc::_exit(1)
+    }
+}
+
+fn read_frame(input: &mut std::fs::File, frame: &mut Vec<u8>) -> io::Result<()> {
+    let mut len = [0; 2];
+    input.read_exact(&mut len)?;
+    frame.resize(usize::from(u16::from_be_bytes(len)), 0);
+    input.read_exact(frame)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,332 @@
+//! Running one request.
+
+use std::sync::Arc;
+
+use pyo3::ffi;
+use shm_proto::arena::Borrower;
+use shm_proto::etf::{EtfError, Limits, Reader, Writer};
+use shm_proto::link::WorkerLink;
+use shm_proto::request::{Extent, Header, Kind, Malformed, Options, Place};
+use shm_proto::response::Status;
+
+use crate::callable::{Callables, Names};
+use crate::exception;
+use crate::fork;
+use crate::interrupt::Current;
+use crate::module;
+use crate::object::Object;
+use crate::reply;
+use crate::script::{Compiled, Scripts};
+use crate::symbols::{ARGUMENTS_OFFSET, symbols};
+use crate::value::{BlobSink, CallArgs, DecodeError, EncodeError, ExtentRef, Lease, decode_terms, encode_value};
+
+/// Payload memory that is kept from one request to the next; what a larger one needed is given back.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// What one thread needs to run requests, reused from request to request. Needs the GIL for everything.
+#[derive(Debug)]
+pub struct Executor {
+    /// The request that runs here.
+    pub current: Current,
+    callables: Callables,
+    scripts: Scripts,
+    args: CallArgs,
+    payload: Vec<u8>,
+    blobs: BlobSink,
+}
+
+/// Why a request has no value.
+enum Failure {
+    /// A Python exception is set.
+    Raised,
+    /// The reason, encoded.
+    Refused(Vec<u8>),
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        let mut reason = Vec::new();
+        if error.refusal(&mut reason) { Self::Refused(reason) } else { Self::Raised }
+    }
+}
+
+impl From<EncodeError> for Failure {
+    fn from(error: EncodeError) -> Self {
+        let mut reason = Vec::new();
+        if error.refusal(&mut reason) { Self::Refused(reason) } else { Self::Raised }
+    }
+}
+
+impl From<EtfError> for Failure {
+    fn from(error: EtfError) -> Self {
+        DecodeError::from(error).into()
+    }
+}
+
+/// An arena lease of the node's, returned when the last view of its bytes is gone.
+struct ArenaLease {
+    arena: Borrower,
+    extent: Extent,
+}
+
+impl Drop for ArenaLease {
+    fn drop(&mut self) {
+        self.arena.release(&self.extent);
+    }
+}
+
+impl Executor {
+    /// `namespace` is the dict of `__main__`. `None` with a Python exception set.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn new(current: Current, namespace: Object) -> Option<Self> {
+        Some(Self {
+            current,
+            callables: Callables::default(),
+            // SAFETY: the GIL is held.
+            scripts: unsafe { Scripts::new(namespace)? },
+            args: CallArgs::new(),
+            payload: Vec::with_capacity(4096),
+            blobs: BlobSink::new(),
+        })
+    }
+
+    /// Runs the request in `record` (header and what follows it) and leaves its answer in this executor. No
+    /// interrupt reaches the thread afterwards.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the record is not what the node writes.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    pub unsafe fn run(
+        &mut self,
+        link: &WorkerLink,
+        header: &Header,
+        record: &[u8],
+    ) -> Result<(), Malformed> {
+        let body = record
+            .get(Header::SIZE..Header::SIZE + header.len as usize)
+            .ok_or(Malformed("request length"))?;
+        self.payload.clear();
+        // SAFETY: the GIL is held and no exception is set.
+        unsafe {
+            let outcome = if header.place == Place::Inline {
+                self.dispatch(header, body, None)
+            } else {
+                self.with_extent(link, header, body)?
+            };
+            if let Err(failure) = outcome {
+                self.explain(failure, header.options);
+            }
+            fork::end_child();
+            self.current.clear();
+        }
+        Ok(())
+    }
+
+    /// Sends what [`Executor::run`] left, if the reply cell did not take it.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    pub unsafe fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64) {
+        if let Err(error) = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs) {
+            self.payload.clear();
+            self.blobs.clear();
+            self.refuse(&error.to_string());
+            // A reason of a few bytes fits into the ring.
+            let _ = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs);
+        }
+        self.blobs.clear();
+        if self.payload.capacity() > KEPT_BYTES {
+            self.payload = Vec::with_capacity(4096);
+        }
+    }
+
+    /// Offers the answer to the reply cell.
+    #[inline]
+    pub fn complete(&self, link: &WorkerLink, header: &Header) -> bool {
+        self.blobs.is_empty() && reply::complete(link, header, &self.payload)
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[cold]
+    unsafe fn with_extent(
+        &mut self,
+        link: &WorkerLink,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<Result<(), Failure>, Malformed> {
+        let extent = Extent::decode(body)?;
+        let bad = |_| Malformed("extent");
+        let arena = &link.request_arena;
+        if header.place != Place::Arena {
+            return Err(Malformed("place"));
+        }
+        let total = extent.total as usize;
+        let start = arena.address(&extent, 0, total).map_err(bad)?;
+        let lease: Lease = Arc::new(ArenaLease { arena: arena.clone(), extent });
+        // SAFETY: `address` has checked the range; the node, which alone can write there, leaves a lease alone until
+        // it is returned, and `lease` lives longer than the slice.
+        let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), total) };
+        let terms = &bytes[..extent.terms_len as usize];
+        let blobs = bytes.get(extent.blobs_at() as usize..).unwrap_or_default();
+        // SAFETY: the GIL is held and no exception is set.
+        Ok(unsafe { self.dispatch(header, terms, Some(&ExtentRef { blobs, lease: &lease })) })
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    unsafe fn dispatch(
+        &mut self,
+        header: &Header,
+        terms: &[u8],
+        extent: Option<&ExtentRef<'_>>,
+    ) -> Result<(), Failure> {
+        // SAFETY: the GIL is held; the value lives until it is encoded.
+        unsafe {
+            let value = match header.kind {
+                Kind::Call => self.call(terms, header.options, extent),
+                Kind::Eval => self.eval(terms, header.options, extent),
+                Kind::Exec => self.exec(terms),
+            };
+            // Arguments are let go only now: finalisers of theirs may run Python code, which must not see a
+            // half-made call.
+            let value = match value {
+                Ok(value) => value,
+                Err(failure) => {
+                    self.args.clear();
+                    return Err(failure);
+                }
+            };
+            self.args.clear();
+            self.payload.push(Status::Value as u8);
+            match value {
+                Some(value) if !header.options.has(Options::CAST) => {
+                    encode_value(value.as_ptr(), header.options, &mut self.payload, &mut self.blobs)?;
+                }
+                _ => Writer::new(&mut self.payload).none(),
+            }
+            Ok(())
+        }
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    unsafe fn call(
+        &mut self,
+        terms: &[u8],
+        options: Options,
+        extent: Option<&ExtentRef<'_>>,
+    ) -> Result<Option<Object>, Failure> {
+        let (names, rest) = Names::split(terms).ok_or(EtfError::Truncated)?;
+        let mut reader = Reader::new(rest, Limits::default());
+        // SAFETY: the GIL is held.
+        unsafe {
+            self.args.decode(&mut reader, options, extent)?;
+            let callable = self.callables.find(names).ok_or(Failure::Raised)?;
+            self.apply(&callable).map(Some)
+        }
+    }
+
+    /// Calls with the decoded arguments.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    unsafe fn apply(&mut self, callable: &Object) -> Result<Object, Failure> {
+        let count = self.args.positional().len() | ARGUMENTS_OFFSET;
+        let (arguments, kwargs) = (self.args.as_mut_ptr(), self.args.kwargs());
+        // SAFETY: the arguments are live objects with a writable slot in front, as the offset flag promises.
+        unsafe {
+            Object::owned((symbols().vectorcall_dict)(callable.as_ptr(), arguments, count, kwargs))
+                .ok_or(Failure::Raised)
+        }
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    unsafe fn eval(
+        &mut self,
+        terms: &[u8],
+        options: Options,
+        extent: Option<&ExtentRef<'_>>,
+    ) -> Result<Option<Object>, Failure> {
+        let mut reader = Reader::new(terms, Limits::default());
+        let expression = reader.text()?;
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        // SAFETY: the GIL is held.
+        unsafe {
+            for _ in 0..reader.u32()? {
+                names.push(reader.name()?);
+                decode_terms(&mut reader, 1, options, extent, &mut values)?;
+                values.drain(..).for_each(|value| self.args.push(value));
+            }
+            let compiled = self.scripts.expression(expression, &names).ok_or(Failure::Raised)?;
+            let value = match compiled {
+                Compiled::Code(code) => self.scripts.evaluate(&code).ok_or(Failure::Raised)?,
+                Compiled::Function(function) => self.apply(&function)?,
+            };
+            Ok(Some(value))
+        }
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    unsafe fn exec(&mut self, terms: &[u8]) -> Result<Option<Object>, Failure> {
+        let program = Reader::new(terms, Limits::default()).text()?;
+        // SAFETY: the GIL is held.
+        unsafe { self.scripts.run(program) }.ok_or(Failure::Raised)?;
+        Ok(None)
+    }
+
+    /// Puts the reason of a failure in the place of a value.
+    ///
+    /// # Safety
+    /// The GIL is held; an exception is set exactly if the failure says so.
+    #[cold]
+    unsafe fn explain(&mut self, failure: Failure, options: Options) {
+        self.payload.clear();
+        self.blobs.clear();
+        // SAFETY: the GIL is held.
+        unsafe {
+            match failure {
+                Failure::Refused(reason) => {
+                    self.payload.push(Status::Refused as u8);
+                    self.payload.extend_from_slice(&reason);
+                }
+                Failure::Raised => match exception::take() {
+                    Some(raised) if self.current.interrupted() && is_interrupted(&raised) => {
+                        self.payload.push(Status::Interrupted as u8);
+                    }
+                    Some(raised) => {
+                        self.payload.push(Status::Exception as u8);
+                        exception::describe(&raised, options.has(Options::ERROR_MAP), &mut self.payload);
+                    }
+                    None => self.refuse("a function failed without an exception"),
+                },
+            }
+        }
+    }
+
+    fn refuse(&mut self, text: &str) {
+        self.payload.push(Status::Refused as u8);
+        let mut writer = Writer::new(&mut self.payload);
+        writer.tuple_header(2);
+        // Both texts are far below the limits of their length fields.
+        let _ = writer.atom("unsupported_object");
+        let _ = writer.binary(text.as_bytes());
+    }
+}
+
+/// # Safety
+/// The GIL is held.
+unsafe fn is_interrupted(exception: &Object) -> bool {
+    // SAFETY: a live object and a class.
+    unsafe { ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), module::interrupted()) != 0 }
+}

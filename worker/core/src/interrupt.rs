@@ -1,0 +1,215 @@
+//! Raising `erlang.Interrupted` in exactly one request.
+//!
+//! A signal that only the main thread receives ends sleeps, reads and waits for locks at once; its Python
+//! handler raises if the request that the main thread runs at that moment is still the one that was meant. An
+//! executor thread cannot be reached by a signal: there an asynchronous exception is set, with the GIL held and only if
+//! the thread still runs that request, and the thread disarms it before it lets go of the request.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use pyo3::ffi;
+
+use crate::module;
+use crate::object::Object;
+
+/// Pause between two attempts while the request keeps running.
+const REPEAT: Duration = Duration::from_millis(100);
+/// No request; the node never uses it as an id.
+const NONE: u64 = u64::MAX;
+
+/// The request that the next signal is meant for.
+static TARGET: AtomicU64 = AtomicU64::new(NONE);
+/// The request that the main thread runs.
+static MAIN_CURRENT: AtomicU64 = AtomicU64::new(NONE);
+/// The request in which the handler raised last.
+static MAIN_HIT: AtomicU64 = AtomicU64::new(NONE);
+/// Executor threads other than the main thread.
+static THREADS: Mutex<Vec<Arc<ThreadState>>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct ThreadState {
+    ident: libc::c_ulong,
+    current: AtomicU64,
+    armed: AtomicBool,
+}
+
+/// The request that one executor runs. Set and cleared by that executor with the GIL held.
+#[derive(Debug)]
+pub struct Current(Option<Arc<ThreadState>>);
+
+impl Current {
+    /// For the main thread.
+    pub fn main() -> Self {
+        Self(None)
+    }
+
+    /// For the calling thread, whose Python identity is `ident` (`threading.get_ident`).
+    pub fn thread(ident: libc::c_ulong) -> Self {
+        let (current, armed) = (AtomicU64::new(NONE), AtomicBool::new(false));
+        let state = Arc::new(ThreadState { ident, current, armed });
+        lock(&THREADS).push(state.clone());
+        Self(Some(state))
+    }
+
+    /// Names the request that begins, before anybody can learn that it was started.
+    #[inline]
+    pub fn set(&self, id: u64) {
+        match &self.0 {
+            // Release: whoever learns of the start (an acquire of the start word) finds the id here.
+            None => MAIN_CURRENT.store(id, Ordering::Release),
+            Some(state) => state.current.store(id, Ordering::Release),
+        }
+    }
+
+    /// Whether an interrupt was raised in the request that runs.
+    pub fn interrupted(&self) -> bool {
+        match &self.0 {
+            None => {
+                let hit = MAIN_HIT.load(Ordering::Relaxed);
+                hit != NONE && hit == MAIN_CURRENT.load(Ordering::Relaxed)
+            }
+            Some(state) => state.armed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// From here on no interrupt reaches this thread.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    pub unsafe fn clear(&self) {
+        match &self.0 {
+            None => {
+                MAIN_CURRENT.store(NONE, Ordering::Release);
+                MAIN_HIT.store(NONE, Ordering::Relaxed);
+            }
+            Some(state) => {
+                if state.armed.swap(false, Ordering::Relaxed) {
+                    // Not yet delivered, it would be delivered in the next request.
+                    // SAFETY: the GIL is held.
+                    unsafe { ffi::PyThreadState_SetAsyncExc(state.ident as _, std::ptr::null_mut()) };
+                }
+                state.current.store(NONE, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        if let Some(state) = &self.0 {
+            lock(&THREADS).retain(|other| !Arc::ptr_eq(other, state));
+        }
+    }
+}
+
+/// The way to the interrupter thread.
+#[derive(Clone, Debug)]
+pub struct Interrupter(mpsc::Sender<u64>);
+
+impl Interrupter {
+    /// Starts the thread. The caller blocks all signals first, so that the thread receives none.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(main: libc::pthread_t) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("interrupter".to_owned())
+            .spawn(move || repeat(&receiver, main))?;
+        Ok(Self(sender))
+    }
+
+    /// Interrupts request `id`, again and again until it has ended. Does nothing if it is not running.
+    pub fn interrupt(&self, id: u64) {
+        // The thread ends with the process only.
+        let _ = self.0.send(id);
+    }
+}
+
+fn repeat(receiver: &mpsc::Receiver<u64>, main: libc::pthread_t) {
+    let mut active: Vec<(u64, Instant)> = Vec::new();
+    loop {
+        let received = match active.iter().map(|(_, due)| *due).min() {
+            None => receiver.recv().map_err(mpsc::RecvTimeoutError::from),
+            Some(due) => receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match received {
+            Ok(id) if active.iter().all(|(other, _)| *other != id) => active.push((id, Instant::now())),
+            Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        let now = Instant::now();
+        active.retain_mut(|(id, due)| {
+            if *due > now {
+                return true;
+            }
+            *due = now + REPEAT;
+            raise_in(*id, main)
+        });
+    }
+}
+
+/// One attempt; answers whether the request was running.
+fn raise_in(id: u64, main: libc::pthread_t) -> bool {
+    if MAIN_CURRENT.load(Ordering::Acquire) == id {
+        TARGET.store(id, Ordering::Release);
+        // SAFETY: the main thread outlives all others.
+        unsafe { libc::pthread_kill(main, signal()) };
+        return true;
+    }
+    let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
+    let Some(state) = state else { return false };
+    // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
+    unsafe {
+        let gil = ffi::PyGILState_Ensure();
+        if state.current.load(Ordering::Acquire) == id {
+            state.armed.store(true, Ordering::Relaxed);
+            ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted());
+        }
+        ffi::PyGILState_Release(gil);
+    }
+    true
+}
+
+/// Installs the handler. To be called in the main thread; `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn install() -> Option<()> {
+    // SAFETY: the GIL is held and every pointer comes from a live object.
+    unsafe {
+        let doc = c"Raises erlang.Interrupted in the request that was meant.";
+        let handler = module::function(c"interrupt", doc, on_signal)?;
+        let signals = Object::owned(ffi::PyImport_ImportModule(c"_signal".as_ptr()))?;
+        let register = signals.attribute(c"signal")?;
+        let number = Object::owned(ffi::PyLong_FromLong(signal().into()))?;
+        let arguments = Object::owned(ffi::PyTuple_Pack(2, number.as_ptr(), handler.as_ptr()))?;
+        Object::owned(ffi::PyObject_CallObject(register.as_ptr(), arguments.as_ptr())).map(drop)
+    }
+}
+
+/// Out of the way of programs, which count from the lowest real-time signal, and of glibc, which keeps two.
+fn signal() -> libc::c_int {
+    libc::SIGRTMAX() - 2
+}
+
+unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let current = MAIN_CURRENT.load(Ordering::Relaxed);
+    // SAFETY: CPython runs signal handlers in the main thread with the GIL held.
+    unsafe {
+        if current != NONE && current == TARGET.load(Ordering::Acquire) {
+            MAIN_HIT.store(current, Ordering::Relaxed);
+            module::raise(module::interrupted(), "interrupted");
+            return std::ptr::null_mut();
+        }
+        ffi::Py_INCREF(ffi::Py_None());
+        ffi::Py_None()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,115 @@
+//! The way of an answer back to the node: reply cell, response ring, or memory of its own.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shm_proto::arena::Lease;
+use shm_proto::cell::CELL_PAYLOAD;
+use shm_proto::link::WorkerLink;
+use shm_proto::request::{self, Extent, Place};
+use shm_proto::response::{Header, Kind};
+use shm_proto::ring::PublishError;
+
+use crate::control::kill_group;
+use crate::gil;
+use crate::value::BlobSink;
+
+/// Completes the call through its reply cell; `false` if the answer must go through the ring.
+#[inline]
+pub fn complete(link: &WorkerLink, request: &request::Header, payload: &[u8]) -> bool {
+    request.cell != 0
+        && payload.len() <= CELL_PAYLOAD
+        && link.cells.complete(request.cell_index(), request.cell_ticket(), payload).is_ok()
+}
+
+/// Publishes an answer in the response ring, waiting while it is full. Needs the GIL and releases it while it
+/// waits.
+///
+/// # Errors
+/// The answer is larger than the memory that there is for results; nothing was published then.
+pub fn publish(
+    link: &WorkerLink,
+    id: u64,
+    service_ns: u64,
+    payload: &[u8],
+    blobs: &BlobSink,
+) -> Result<(), TooLarge> {
+    let mut header = Header { id, kind: Kind::Reply, place: Place::Inline, flags: 0, len: 0, service_ns };
+    if blobs.is_empty() && payload.len() + Header::SIZE <= link.responses.max_record() {
+        header.len = payload.len() as u32;
+        send(link, &[&header.encode(), payload]);
+        return Ok(());
+    }
+    let terms_len = payload.len();
+    let blobs_at = terms_len.next_multiple_of(64);
+    let total = if blobs.is_empty() { terms_len } else { blobs_at + blobs.total() as usize };
+    let lease = link.result_arena.lease(total).ok_or(TooLarge)?;
+    link.result_arena.write(&lease, 0, payload);
+    for (offset, data) in blobs.iter() {
+        link.result_arena.write(&lease, blobs_at + offset as usize, data);
+    }
+    header.place = Place::Arena;
+    header.len = Extent::SIZE as u32;
+    send(link, &[&header.encode(), &extent_of(&lease, terms_len).encode()]);
+    Ok(())
+}
+
+/// There is no memory for an answer of this size.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("could not send the result: it is larger than the memory for results")]
+pub struct TooLarge;
+
+fn extent_of(lease: &Lease, terms_len: usize) -> Extent {
+    Extent {
+        offset: lease.offset as u64,
+        total: lease.len as u64,
+        terms_len: terms_len as u64,
+        ticket: lease.ticket,
+        fd: -1,
+    }
+}
+
+/// Publishes a record and wakes the reader if it sleeps.
+fn send(link: &WorkerLink, parts: &[&[u8]]) {
+    if !try_send(link, parts) {
+        loop {
+            link.response_waiting().raise();
+            if try_send(link, parts) {
+                break;
+            }
+            wait_for_room(link);
+        }
+        link.response_waiting().lower();
+    }
+    if link.response_sleeping().take() && link.response_bell.ring().is_err() {
+        kill_group();
+    }
+}
+
+fn try_send(link: &WorkerLink, parts: &[&[u8]]) -> bool {
+    match link.responses.publish(parts) {
+        Ok(_) => true,
+        Err(PublishError::Full) => false,
+        // The node would never write such a head, and a record over the maximum is never built.
+        Err(PublishError::TooLarge | PublishError::Corrupt) => kill_group(),
+    }
+}
+
+/// Sleeps until the reader has made room or a signal arrives.
+fn wait_for_room(link: &WorkerLink) {
+    // SAFETY: answers are sent with the GIL held and no exception set.
+    unsafe {
+        gil::released(|| {
+            let mut fds = [PollFd::new(link.request_bell.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) if link.request_bell.drain().is_ok() => {}
+                Err(Errno::EINTR) => {}
+                _ => kill_group(),
+            }
+        });
+        if !gil::run_signal_handlers() {
+            gil::report_stray();
+        }
+    }
+}

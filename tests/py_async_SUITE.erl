@@ -1,0 +1,156 @@
+%% Asynchronous calls: one answer each, or none.
+-module(py_async_SUITE).
+
+-compile([export_all, nowarn_export_all]).
+-include_lib("stdlib/include/assert.hrl").
+
+suite() -> [{timetrap, {seconds, 60}}].
+
+all() ->
+    [
+        messages, await, await_timeout, refused, cancel, cancel_answered, cancel_queued, spawn_call, deadline, cast, cast_failure,
+        cast_outlives_caller, many_in_flight, order, cancel_races, await_of_either
+    ].
+
+init_per_suite(Config) ->
+    ok = py_test:start(),
+    ok = py_test:define(<<"
+        counter = []
+        def slow(x, seconds=0.05):
+            import time
+            time.sleep(seconds)
+            return x
+    ">>),
+    Config.
+
+end_per_suite(_Config) ->
+    py_test:stop().
+
+end_per_testcase(_Case, _Config) ->
+    py_test:settled(),
+    [] = py_test:mailbox(),
+    py:unbind().
+
+messages(_) ->
+    Ref = py:call_async(math, sqrt, [16]),
+    ?assert(is_reference(Ref)),
+    receive {py_response, Ref, {ok, 4.0}} -> ok end,
+    Failing = py:call_async(math, sqrt, [-1]),
+    receive {py_error, Failing, {'ValueError', _}} -> ok end.
+
+await(_) ->
+    {ok, 4.0} = py:await(py:call_async(math, sqrt, [16])),
+    {ok, 5} = py:await(py:call_async(builtins, int, [<<"101">>], #{base => 2}), 5000),
+    {ok, 7} = py:async_await(py:call_async('__main__', slow, [7])),
+    {error, {'ValueError', _}} = py:await(py:call_async(math, sqrt, [-1])).
+
+await_timeout(_) ->
+    Ref = py:call_async(time, sleep, [3600]),
+    {Time, {error, timeout}} = py_test:timed(fun() -> py:await(Ref, 100) end),
+    ?assert(Time < 1000),
+    {ok, 1} = py:eval(<<"1">>).
+
+refused(_) ->
+    Ref = py:call_async(math, sqrt, nonsense),
+    {error, {badarg, _}} = py:await(Ref),
+    Ref2 = py:spawn_call(math, sqrt, [1], #{}, #{colour => red}),
+    {error, {bad_option, colour}} = py:await(Ref2),
+    Ref3 = py:call_async(math, sqrt, nonsense),
+    ok = py:cancel(Ref3).
+
+cancel(_) ->
+    Ref = py:call_async(time, sleep, [3600]),
+    py_test:until(fun() -> maps:get(pending_requests, py_pool:get_stats()) > 0 end),
+    ok = py:cancel(Ref),
+    ok = py:cancel(Ref),
+    {ok, 1} = py:eval(<<"1">>).
+
+cancel_answered(_) ->
+    Ref = py:call_async(math, sqrt, [16]),
+    py_test:until(fun() -> py_test:mailbox() =/= [] end),
+    ok = py:cancel(Ref),
+    [] = py_test:mailbox().
+
+%% A cancelled call that has not started never runs.
+cancel_queued(_) ->
+    ok = py:exec(<<"counter.clear()">>),
+    Slow = py:call_async('__main__', slow, [1, 0.5]),
+    Queued = [py:call_async(builtins, exec, [<<"__import__('__main__').counter.append(1)">>, #{}]) || _ <- lists:seq(1, 10)],
+    [ok = py:cancel(Ref) || Ref <- Queued],
+    {ok, 1} = py:await(Slow),
+    {ok, 0} = py:eval(<<"len(counter)">>).
+
+spawn_call(_) ->
+    {ok, 4.0} = py:await(py:spawn_call(math, sqrt, [16])),
+    {ok, 5} = py:await(py:spawn_call(builtins, int, [<<"101">>], #{base => 2})),
+    {ok, nil} = py:await(py:spawn_call(time, sleep, [0], #{}, #{none => nil})),
+    {ok, none} = py:await(py:spawn_call(time, sleep, [0.01], #{}, infinity)).
+
+deadline(_) ->
+    Ref = py:spawn_call(time, sleep, [3600], #{}, 100),
+    {Time, ok} = py_test:timed(fun() -> receive {py_error, Ref, timeout} -> ok end end),
+    ?assert(Time < 1000),
+    Answered = py:spawn_call('__main__', slow, [1], #{}, 10000),
+    {ok, 1} = py:await(Answered).
+
+cast(_) ->
+    File = file_name(),
+    ok = py:cast(builtins, exec, [<<"open(f, 'w').close()">>, #{f => File}]),
+    py_test:until(fun() -> filelib:is_file(File) end),
+    ok = file:delete(File).
+
+cast_failure(_) ->
+    ok = py:cast(math, sqrt, [-1]),
+    ok = py:cast(math, sqrt, nonsense),
+    ok = py:cast(no_such_module, f, [], #{}).
+
+cast_outlives_caller(_) ->
+    File = file_name(),
+    Code = <<"import time; time.sleep(0.3); open(f, 'w').close()">>,
+    {Pid, Monitor} = spawn_monitor(fun() -> ok = py:cast(builtins, exec, [Code, #{f => File}]) end),
+    receive {'DOWN', Monitor, process, Pid, normal} -> ok end,
+    py_test:until(fun() -> filelib:is_file(File) end),
+    ok = file:delete(File).
+
+file_name() ->
+    Name = "/tmp/py_async_" ++ os:getpid() ++ "_" ++ integer_to_list(erlang:unique_integer([positive])),
+    list_to_binary(Name).
+
+many_in_flight(_) ->
+    Refs = [{N, py:call_async(operator, add, [N, 1])} || N <- lists:seq(1, 5000)],
+    [{ok, M} = py:await(Ref) || {N, Ref} <- Refs, M <- [N + 1]],
+    ok.
+
+%% Requests of one process to one worker start in the order of submission.
+order(_) ->
+    ok = py:exec(<<"counter.clear()">>),
+    Refs = [py:call_async(builtins, exec, [<<"__import__('__main__').counter.append(n)">>, #{n => N}]) || N <- lists:seq(1, 500)],
+    [{ok, none} = py:await(Ref) || Ref <- Refs],
+    {ok, Seen} = py:eval(<<"counter">>),
+    ?assertEqual(lists:seq(1, 500), Seen).
+
+%% Cancellation against answers: nothing arrives after cancel/1, whoever was first.
+cancel_races(_) ->
+    lists:foreach(
+        fun(N) ->
+            Ref = py:call_async(time, sleep, [(N rem 5) * 0.0002]),
+            case N rem 3 of
+                0 -> erlang:yield();
+                1 -> ok;
+                2 -> _ = lists:sum(lists:seq(1, N * 20))
+            end,
+            ok = py:cancel(Ref)
+        end,
+        lists:seq(1, 2000)
+    ),
+    py_test:settled(),
+    [] = py_test:mailbox().
+
+await_of_either(_) ->
+    Ref = make_ref(),
+    self() ! {py_result, Ref, 1},
+    {ok, 1} = py:await(Ref),
+    self() ! {py_response, Ref, {ok, 2}},
+    {ok, 2} = py:async_await(Ref),
+    self() ! {py_error, Ref, because},
+    {error, because} = py:async_await(Ref, 0).

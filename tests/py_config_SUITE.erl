@@ -1,0 +1,157 @@
+%% Configuration: what is refused, and what the refusal says.
+-module(py_config_SUITE).
+
+-compile([export_all, nowarn_export_all]).
+-include_lib("stdlib/include/assert.hrl").
+
+suite() -> [{timetrap, {seconds, 60}}].
+
+all() ->
+    [
+        defaults, unknown_key, bad_values, good_values, consistency, pools, start_refused, no_python, not_python, old_python, venv_missing,
+        interpreter, venv, named_pools_start, preload_stops_start, stopped_application
+    ].
+
+init_per_testcase(_Case, Config) ->
+    Config.
+
+end_per_testcase(_Case, _Config) ->
+    case lists:keymember(erlang_python, 1, application:which_applications()) of
+        true -> py_test:stop();
+        false -> ok
+    end.
+
+refused(Env) ->
+    {error, {bad_config, Text}} = py_config:load(Env),
+    Text.
+
+mentions(Text, Words) ->
+    [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)}) || Word <- Words].
+
+defaults(_) ->
+    {ok, #{max_concurrent := 16384, pools := [], default := Default}} = py_config:load([]),
+    Online = erlang:system_info(schedulers_online),
+    Max = 4 * Online,
+    #{num_workers := Online, max_workers := Max, num_executors := 1, max_threads := 256, env := inherit} = Default.
+
+unknown_key(_) ->
+    mentions(refused([{num_worker, 2}]), ["num_worker", "num_workers", "sys.config"]).
+
+bad_values(_) ->
+    Bad = [
+        {num_workers, 0}, {num_workers, many}, {max_workers, -1}, {num_subinterp_workers, 0}, {num_executors, 1.5}, {max_threads, 0},
+        {max_concurrent, 0}, {python, 3}, {python, ""}, {venv, []}, {paths, "/tmp"}, {paths, [1]}, {imports, numpy}, {preload, {file, "/none"}},
+        {preload, 1}, {env, everything}, {env, [x]}, {cd, "/no/such/directory"}, {worker_timeout, 0}, {kill_grace, infinity},
+        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {inline_budget_us, -1}, {pools, x},
+        {pools, [{default, #{}}]}, {pools, [x]}
+    ],
+    [mentions(refused([{Key, Value}]), [atom_to_list(Key), "must be"]) || {Key, Value} <- Bad].
+
+good_values(_) ->
+    Good = [
+        {num_workers, 1}, {max_workers, 100}, {num_subinterp_workers, 3}, {num_executors, 2}, {max_threads, 10}, {max_concurrent, 1},
+        {python, "python3"}, {paths, ["/a", <<"/b">>]}, {imports, [json, "os.path", <<"re">>]}, {preload, <<"x = 1">>},
+        {env, clean}, {env, [{"A", "b"}, {<<"C">>, false}]}, {cd, "/tmp"}, {worker_timeout, 1}, {kill_grace, 10}, {drain_limit, 1},
+        {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {inline_budget_us, 0}, {pools, #{mine => #{num_workers => 1}}}
+    ],
+    [{ok, _} = py_config:load([{num_workers, 1}, Option]) || Option <- Good],
+    ok.
+
+consistency(_) ->
+    mentions(refused([{num_workers, 3}, {max_workers, 2}]), ["num_workers", "max_workers"]),
+    mentions(refused([{python, "/usr/bin/python3"}, {venv, "/tmp"}]), ["python", "venv"]),
+    mentions(refused([{num_executors, 3}, {max_threads, 2}]), ["num_executors", "max_threads"]).
+
+pools(_) ->
+    {ok, #{pools := [{mine, #{num_workers := 3, kill_grace := 7}}]}} =
+        py_config:load([{kill_grace, 7}, {pools, [{mine, [{num_workers, 3}]}]}]),
+    mentions(refused([{pools, [{mine, [{colour, red}]}]}]), ["colour"]),
+    mentions(refused([{pools, [{mine, [{max_concurrent, 3}]}]}]), ["max_concurrent"]).
+
+start_error(Env) ->
+    {error, {erlang_python, {{Tag, Text}, _}}} = py_test:start(Env),
+    ?assert(io_lib:char_list(Text)),
+    {Tag, Text}.
+
+start_refused(_) ->
+    {bad_config, Text} = start_error([{num_workers, none}]),
+    mentions(Text, ["num_workers"]),
+    {bad_config, Unknown} = start_error([{no_such_option, 1}]),
+    mentions(Unknown, ["no_such_option"]),
+    {error, not_started} = py:call(math, sqrt, [1]),
+    ok = py_test:start().
+
+no_python(_) ->
+    {no_python, Text} = start_error([{python, "/no/such/python"}]),
+    mentions(Text, ["/no/such/python", "{python,"]),
+    ok = py_test:start(),
+    {ok, 1} = py:eval(<<"1">>).
+
+not_python(_) ->
+    {no_python, Text} = start_error([{python, "/bin/true"}]),
+    mentions(Text, ["true", "{python,"]).
+
+%% A stand-in that answers as old, foreign and free-threaded interpreters do.
+old_python(Config) ->
+    Answer = fun(Version, Implementation, Bits, Free) ->
+        File = filename:join(proplists:get_value(priv_dir, Config), "python-stand-in"),
+        ok = file:write_file(File, [
+            "#!/bin/sh\nprintf '%s\\n' 'erlang_python probe' '", Version, "' ", Implementation, " ", Bits, " ", Free, " /bin/sh /usr 'version text'\n"
+        ]),
+        ok = file:change_mode(File, 8#755),
+        {ok, #{default := Default}} = py_config:load([{python, File}]),
+        {error, {no_python, Text}} = py_interpreter:find(Default),
+        Text
+    end,
+    mentions(Answer("3 8 18", "CPython", "64", "0"), ["3.9 or later"]),
+    mentions(Answer("2 7 18", "CPython", "64", "0"), ["3.9 or later"]),
+    mentions(Answer("3 10 0", "PyPy", "64", "0"), ["PyPy", "CPython"]),
+    mentions(Answer("3 12 0", "CPython", "32", "0"), ["32-bit"]),
+    mentions(Answer("3 13 0", "CPython", "64", "1"), ["free-threaded"]).
+
+venv_missing(_) ->
+    {no_python, Text} = start_error([{python, "/tmp"}]),
+    mentions(Text, ["/tmp", "no virtual environment"]).
+
+interpreter(_) ->
+    {ok, #{default := Default}} = py_config:load([{python, py_test:python()}]),
+    {ok, #{executable := Executable, version := {3, Minor, _}, text := Text}} = py_interpreter:find(Default),
+    ?assert(Minor >= 9),
+    ?assert(filelib:is_regular(Executable)),
+    ?assert(byte_size(Text) > 5).
+
+%% A virtual environment is an interpreter of its own.
+venv(Config) ->
+    Dir = filename:join(proplists:get_value(priv_dir, Config), "venv"),
+    {ok, #{default := Default}} = py_config:load([{python, py_test:python()}]),
+    {ok, #{executable := Executable}} = py_interpreter:find(Default),
+    _ = os:cmd(unicode:characters_to_list([Executable, " -m venv --without-pip ", Dir])),
+    ok = py_test:start([{num_workers, 1}, {python, Dir}]),
+    {ok, Prefix} = py:eval(<<"__import__('sys').prefix">>),
+    ?assertEqual(unicode:characters_to_binary(Dir), Prefix).
+
+named_pools_start(_) ->
+    ok = py_test:start([{num_workers, 1}, {pools, #{mine => #{num_workers => 1}}}]),
+    {ok, 2.0} = py:call(math, sqrt, [4], #{}, #{pool => mine}).
+
+preload_stops_start(_) ->
+    {worker_start_failed, Text} = start_error([{num_workers, 1}, {preload, <<"import no_such_module_here">>}]),
+    mentions(Text, ["no_such_module_here", "preload"]).
+
+stopped_application(_) ->
+    ok = py_test:start(),
+    ok = py:exec(<<"x = 1">>),
+    Self = self(),
+    Caller = spawn_link(fun() -> Self ! {done, self(), py:call(time, sleep, [0.5])} end),
+    py_test:until(fun() -> maps:get(pending_requests, py_pool:get_stats()) =:= 1 end),
+    ok = application:stop(erlang_python),
+    receive {done, Caller, Result} -> ?assertEqual({ok, none}, Result) end,
+    py:unbind(),
+    {error, not_started} = py:call(math, sqrt, [1]),
+    {error, not_started} = py:exec(<<"1">>),
+    {error, not_started} = py:parallel([]),
+    {error, not_started} = py:exec_all(<<"1">>),
+    {error, not_started} = py:version(),
+    {error, not_started} = py:await(py:call_async(math, sqrt, [1])),
+    ok = py_test:start(),
+    {ok, 1.0} = py:call(math, sqrt, [1]).

@@ -1,0 +1,230 @@
+%% Named pools: start, stop, size, statistics, and how parallel they are.
+-module(py_pool_SUITE).
+
+-compile([export_all, nowarn_export_all]).
+-include_lib("stdlib/include/assert.hrl").
+
+suite() -> [{timetrap, {seconds, 90}}].
+
+all() ->
+    [
+        start_stop, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
+        executors, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time
+    ].
+
+init_per_suite(Config) ->
+    ok = py_test:start(),
+    Config.
+
+end_per_suite(_Config) ->
+    py_test:stop().
+
+init_per_testcase(Case, Config) ->
+    py_test:whole(default),
+    [{pool, Case} | Config].
+
+end_per_testcase(Case, _Config) ->
+    _ = py_pool:stop_pool(Case),
+    [] = py_test:mailbox(),
+    ok.
+
+pool(Config) -> proplists:get_value(pool, Config).
+
+pid_of(Pool) ->
+    {ok, Pid} = py:call(os, getpid, [], #{}, #{pool => Pool}),
+    Pid.
+
+start_stop(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    {error, already_started} = py_pool:start_pool(Pool, #{}),
+    OsPid = pid_of(Pool),
+    [OsPid] = py_test:os_pids(Pool),
+    ok = py_pool:stop_pool(Pool),
+    py_test:until(fun() -> not py_test:alive(OsPid) end),
+    {error, not_started} = py_pool:stop_pool(Pool),
+    {error, not_started} = py_pool:get_stats(Pool),
+    [] = [W || #{pool := P} = W <- py:workers(), P =:= Pool],
+    ok = py_pool:start_pool(Pool, [{num_workers, 1}]),
+    ok = py_pool:stop_pool(Pool).
+
+options(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, paths => [<<"/some/where">>], imports => [colorsys], preload => "answer = 42"}),
+    {ok, {<<"/some/where">>, true, 42}} =
+        py:eval(<<"(__import__('sys').path[0], 'colorsys' in __import__('sys').modules, answer)">>, #{}, #{pool => Pool}),
+    ok.
+
+bad_options(Config) ->
+    Pool = pool(Config),
+    {error, {bad_config, Text}} = py_pool:start_pool(Pool, #{num_workers => none}),
+    ?assertNotEqual(nomatch, string:find(Text, "num_workers")),
+    {error, {bad_config, _}} = py_pool:start_pool(Pool, #{colour => red}),
+    {error, {bad_config, _}} = py_pool:start_pool(Pool, #{max_concurrent => 1}),
+    {error, {no_python, _}} = py_pool:start_pool(Pool, #{python => "/no/such/python"}).
+
+resize(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, max_workers => 4}),
+    ok = py_pool:resize(Pool, 3),
+    3 = length(py_test:os_pids(Pool)),
+    {error, {max_workers, 4}} = py_pool:resize(Pool, 5),
+    Three = py_test:os_pids(Pool),
+    ok = py_pool:resize(Pool, 1),
+    py_test:until(fun() -> length([P || P <- Three, py_test:alive(P)]) =:= 1 end),
+    py_test:until(fun() -> length([W || #{pool := P} = W <- py:workers(), P =:= Pool]) =:= 1 end),
+    {ok, 1} = py:eval(<<"1">>, #{}, #{pool => Pool}),
+    {error, not_started} = py_pool:resize(no_such_pool, 2).
+
+shrink_lets_work_finish(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 2}),
+    Refs = [py:spawn_call(time, sleep, [0.5], #{}, #{pool => Pool}) || _ <- lists:seq(1, 2)],
+    py_test:until(fun() -> maps:get(available_workers, py_pool:get_stats(Pool)) =:= 0 end),
+    ok = py_pool:resize(Pool, 1),
+    [{ok, none} = py:await(Ref) || Ref <- Refs],
+    py_test:until(fun() -> length(py_test:os_pids(Pool)) =:= 1 end).
+
+statistics(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 2, max_workers => 3}),
+    #{num_workers := 2, max_workers := 3, ready_workers := 2, available_workers := 2, checked_out := 0, pending_requests := 0} =
+        py_pool:get_stats(Pool),
+    Ref = py:spawn_call(time, sleep, [3600], #{}, #{pool => Pool}),
+    py_test:until(fun() -> maps:with([available_workers, pending_requests], py_pool:get_stats(Pool)) =:= #{available_workers => 1, pending_requests => 1} end),
+    ok = py:cancel(Ref),
+    py_test:until(fun() -> maps:get(available_workers, py_pool:get_stats(Pool)) =:= 2 end),
+    [{ok, _} = py:call(math, sqrt, [N], #{}, #{pool => Pool}) || N <- lists:seq(1, 100)],
+    py_test:until(fun() -> lists:sum([S || #{pool := P, served := S} <- py:workers(), P =:= Pool]) >= 100 end),
+    #{num_workers := _} = py_pool:get_stats().
+
+parallel_starts_once(_) ->
+    Self = self(),
+    Pids = [spawn_link(fun() -> Self ! {done, self(), py:parallel([{math, sqrt, [4]}])} end) || _ <- lists:seq(1, 10)],
+    [receive {done, Pid, {ok, [{ok, 2.0}]}} -> ok end || Pid <- Pids],
+    2 = length(py_test:os_pids(parallel)).
+
+%% Two equal CPU-bound calls side by side take at most 0.6 of the time of one after the other.
+parallel_is_parallel(_) ->
+    case erlang:system_info(schedulers_online) of
+        1 ->
+            {skip, "one processor"};
+        _ ->
+            Task = {builtins, eval, [<<"sum(i * i for i in range(6000000))">>, #{}]},
+            {ok, [{ok, _}, {ok, _}]} = py:parallel([Task, Task]),
+            %% Other work on the machine disturbs single measurements: the best of some counts.
+            Ratios = [
+                begin
+                    {Serial, _} = py_test:timed(fun() -> [{ok, [{ok, _}]} = py:parallel([T]) || T <- [Task, Task]] end),
+                    {Parallel, {ok, [{ok, _}, {ok, _}]}} = py_test:timed(fun() -> py:parallel([Task, Task]) end),
+                    Parallel / Serial
+                end
+             || _ <- lists:seq(1, 4)
+            ],
+            ct:log("ratios ~p", [Ratios]),
+            ?assert(lists:min(Ratios) =< 0.6)
+    end.
+
+work_spreads(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 2}),
+    Refs = [py:spawn_call('time', sleep, [0.2], #{}, #{pool => Pool}) || _ <- lists:seq(1, 2)],
+    {Time, _} = py_test:timed(fun() -> [{ok, none} = py:await(Ref) || Ref <- Refs] end),
+    ?assert(Time < 390).
+
+%% Threads of one worker: their sleeps overlap.
+executors(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, num_executors => 4}),
+    #{pools := #{Pool := #{mode := multi_executor, executors := 4}}} = py:execution_info(),
+    Refs = [py:spawn_call(time, sleep, [0.5], #{}, #{pool => Pool}) || _ <- lists:seq(1, 4)],
+    {Time, _} = py_test:timed(fun() -> [{ok, none} = py:await(Ref) || Ref <- Refs] end),
+    ?assert(Time < 1500),
+    {error, timeout} = py:call(time, sleep, [3600], #{}, #{pool => Pool, timeout => 100}),
+    {ok, 1} = py:eval(<<"1">>, #{}, #{pool => Pool}).
+
+%% The server of a pool is not in the path of a call and comes back without harm.
+server_restarts(_) ->
+    Workers = py_test:os_pids(default),
+    [{_, Server}] = ets:lookup(py_pools, {server, default}),
+    exit(Server, kill),
+    {ok, 2.0} = py:call(math, sqrt, [4]),
+    py_test:until(fun() ->
+        [{_, Now}] = ets:lookup(py_pools, {server, default}),
+        Now =/= Server
+    end),
+    Workers = py_test:os_pids(default),
+    ok = py_pool:resize(default, 2),
+    {ok, 2.0} = py:call(math, sqrt, [4]).
+
+start_fails(Config) ->
+    Pool = pool(Config),
+    {error, {worker_start_failed, Text}} = py_pool:start_pool(Pool, #{num_workers => 1, imports => [no_such_module_at_all]}),
+    ?assertNotEqual(nomatch, string:find(Text, "no_such_module_at_all")),
+    {error, not_started} = py_pool:get_stats(Pool),
+    [] = [W || #{pool := P} = W <- py:workers(), P =:= Pool].
+
+preload(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, preload => [<<"a = 1">>, "b = a + 1"]}),
+    {ok, {1, 2}} = py:eval(<<"(a, b)">>, #{}, #{pool => Pool}),
+    {error, {worker_down, _}} = py:call(os, '_exit', [1], #{}, #{pool => Pool}),
+    {ok, {1, 2}} = py:eval(<<"(a, b)">>, #{}, #{pool => Pool}).
+
+preload_file(Config) ->
+    Pool = pool(Config),
+    File = filename:join(proplists:get_value(priv_dir, Config), "preload.py"),
+    ok = file:write_file(File, "where = __file__ if '__file__' in globals() else 'no file'\ndef f(x):\n    return x + 1\n"),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, preload => {file, File}}),
+    {ok, 3} = py:call('__main__', f, [2], #{}, #{pool => Pool}).
+
+preload_fails(Config) ->
+    Pool = pool(Config),
+    {error, {worker_start_failed, Text}} = py_pool:start_pool(Pool, #{num_workers => 1, preload => <<"raise ValueError('no good')">>}),
+    ?assertNotEqual(nomatch, string:find(Text, "no good")).
+
+%% Workers do not see what belongs to the node.
+environment(Config) ->
+    Pool = pool(Config),
+    true = os:putenv("RELEASE_COOKIE", "secret"),
+    true = os:putenv("PY_POOL_TEST", "visible"),
+    Environ = <<"dict(__import__('os').environ)">>,
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    {ok, Inherited} = py:eval(Environ, #{}, #{pool => Pool}),
+    ok = py_pool:stop_pool(Pool),
+    ?assertEqual([], [Name || Name <- [<<"RELEASE_COOKIE">>, <<"ROOTDIR">>, <<"BINDIR">>, <<"EMU">>], is_map_key(Name, Inherited)]),
+    #{<<"PY_POOL_TEST">> := <<"visible">>} = Inherited,
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, env => clean}),
+    {ok, Clean} = py:eval(Environ, #{}, #{pool => Pool}),
+    ok = py_pool:stop_pool(Pool),
+    ?assertNot(is_map_key(<<"PY_POOL_TEST">>, Clean)),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, env => [{"PY_POOL_TEST", false}, {<<"OTHER">>, <<"1">>}]}),
+    {ok, Own} = py:eval(Environ, #{}, #{pool => Pool}),
+    ?assertNot(is_map_key(<<"PY_POOL_TEST">>, Own)),
+    #{<<"OTHER">> := <<"1">>} = Own,
+    true = os:unsetenv("RELEASE_COOKIE"),
+    true = os:unsetenv("PY_POOL_TEST").
+
+stop_with_work(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    Running = py:spawn_call(time, sleep, [3600], #{}, #{pool => Pool}),
+    py_test:until(fun() -> maps:get(pending_requests, py_pool:get_stats(Pool)) =:= 1 end),
+    {Time, ok} = py_test:timed(fun() -> py_pool:stop_pool(Pool) end),
+    ?assert(Time < 5000),
+    {error, {worker_down, stopped}} = py:await(Running).
+
+%% A replacement takes at most one and a half times what the start of a worker takes, besides the noise of a busy machine.
+replacement_time(Config) ->
+    Pool = pool(Config),
+    {Start, ok} = py_test:timed(fun() -> py_pool:start_pool(Pool, #{num_workers => 1}) end),
+    Times = [
+        begin
+            {error, {worker_down, _}} = py:call(os, '_exit', [1], #{}, #{pool => Pool}),
+            {Time, {ok, 1}} = py_test:timed(fun() -> py:eval(<<"1">>, #{}, #{pool => Pool}) end),
+            Time
+        end
+     || _ <- lists:seq(1, 2)
+    ],
+    ct:log("start ~b ms, replacements ~p ms", [Start, Times]),
+    ?assert(lists:min(Times) =< 1.5 * Start + 50).

@@ -1,6 +1,7 @@
 //! Source text: expressions with parameters, and programs.
 
 use std::collections::HashMap;
+use std::ffi::CStr;
 
 use pyo3::ffi;
 
@@ -135,35 +136,48 @@ impl Scripts {
             let body = tree.attribute(c"body")?;
             let parameters = Object::owned(ffi::PyList_New(0))?;
             for name in names {
-                let parameter = node(&ast, c"arg", Some(&body))?;
-                set(&parameter, c"arg", &Object::text(name)?)?;
+                let parameter = node(&ast, c"arg", &[(c"arg", &Object::text(name)?)], Some(&body))?;
                 if ffi::PyList_Append(parameters.as_ptr(), parameter.as_ptr()) < 0 {
                     return None;
                 }
             }
-            let arguments = node(&ast, c"arguments", None)?;
-            set(&arguments, c"args", &parameters)?;
-            for field in [c"posonlyargs", c"kwonlyargs", c"kw_defaults", c"defaults"] {
-                set(&arguments, field, &Object::owned(ffi::PyList_New(0))?)?;
-            }
-            let lambda = node(&ast, c"Lambda", Some(&body))?;
-            set(&lambda, c"args", &arguments)?;
-            set(&lambda, c"body", &body)?;
+            let none = Object::owned(ffi::PyList_New(0))?;
+            let arguments = [
+                (c"posonlyargs", &none),
+                (c"args", &parameters),
+                (c"kwonlyargs", &none),
+                (c"kw_defaults", &none),
+                (c"defaults", &none),
+            ];
+            let arguments = node(&ast, c"arguments", &arguments, None)?;
+            let fields = [(c"args", &arguments), (c"body", &body)];
+            let lambda = node(&ast, c"Lambda", &fields, Some(&body))?;
             set(&tree, c"body", &lambda)?;
             self.evaluate(&self.compile(&tree, "eval", 0)?)
         }
     }
 }
 
-/// A node of the syntax tree at the place of `origin`.
+/// A node of the syntax tree with `fields`, at the place of `origin`.
 ///
 /// # Safety
 /// The GIL is held.
-unsafe fn node(ast: &Object, kind: &std::ffi::CStr, origin: Option<&Object>) -> Option<Object> {
+unsafe fn node(
+    ast: &Object,
+    kind: &CStr,
+    fields: &[(&CStr, &Object)],
+    origin: Option<&Object>,
+) -> Option<Object> {
     // SAFETY: the GIL is held and every pointer comes from a live object.
     unsafe {
-        let kind = ast.attribute(kind)?;
-        let node = Object::owned(ffi::PyObject_CallObject(kind.as_ptr(), std::ptr::null_mut()))?;
+        let keywords = Object::owned(ffi::PyDict_New())?;
+        for (name, value) in fields {
+            if ffi::PyDict_SetItemString(keywords.as_ptr(), name.as_ptr(), value.as_ptr()) < 0 {
+                return None;
+            }
+        }
+        let (kind, nothing) = (ast.attribute(kind)?, Object::owned(ffi::PyTuple_New(0))?);
+        let node = Object::owned(ffi::PyObject_Call(kind.as_ptr(), nothing.as_ptr(), keywords.as_ptr()))?;
         if let Some(origin) = origin {
             for field in [c"lineno", c"col_offset", c"end_lineno", c"end_col_offset"] {
                 set(&node, field, &origin.attribute(field)?)?;
@@ -175,7 +189,7 @@ unsafe fn node(ast: &Object, kind: &std::ffi::CStr, origin: Option<&Object>) -> 
 
 /// # Safety
 /// The GIL is held.
-unsafe fn set(object: &Object, name: &std::ffi::CStr, value: &Object) -> Option<()> {
+unsafe fn set(object: &Object, name: &CStr, value: &Object) -> Option<()> {
     // SAFETY: the GIL is held and every pointer comes from a live object.
     (unsafe { ffi::PyObject_SetAttrString(object.as_ptr(), name.as_ptr(), value.as_ptr()) } == 0)
         .then_some(())

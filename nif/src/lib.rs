@@ -1,1 +1,63 @@
-//! NIF of `erlang_python`.
+//! The NIF of `erlang_python`: writes Python calls into shared-memory rings and brings their results back.
+//!
+//! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
+//! a short answer, [`reader`] posts the others, [`cancel`] and [`teardown`] settle what gets none. [`slab`] holds what is
+//! in flight, [`incarnation`] one worker process, [`pool`] the choice between them. The NIF keeps no Python object and
+//! never runs Python.
+
+mod beam;
+mod cancel;
+mod estimate;
+mod extent;
+mod incarnation;
+mod janitor;
+mod nifs;
+mod pool;
+mod reader;
+mod registry;
+mod resource;
+mod semaphore;
+mod slab;
+mod submit;
+mod teardown;
+mod term;
+mod wait;
+mod watch;
+
+use rustler::sys::ErlNifSysInfo;
+use rustler::{Env, Term};
+use std::mem::MaybeUninit;
+
+fn load(env: Env<'_>, _info: Term<'_>) -> bool {
+    let env = env.as_c_arg();
+    beam::init_atoms(env);
+    let opened = pool::POOL.open(env, c"py_pool")
+        && incarnation::WORKER.open(env, c"py_worker")
+        && cancel::PENDING.open(env, c"py_request")
+        && wait::TICKET.open(env, c"py_ticket")
+        && semaphore::HOLDER.open(env, c"py_permits");
+    watch::init();
+    semaphore::init(schedulers());
+    opened && pin()
+}
+
+fn schedulers() -> i64 {
+    let mut info = MaybeUninit::<ErlNifSysInfo>::zeroed();
+    // SAFETY: the emulator fills as much of the structure as the given size covers.
+    unsafe {
+        rustler::sys::enif_system_info(info.as_mut_ptr(), size_of::<ErlNifSysInfo>());
+        i64::from(info.assume_init().scheduler_threads)
+    }
+}
+
+/// Keeps the library mapped for ever: threads of ours may run in it when the module is purged.
+fn pin() -> bool {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: asks for the file of a function of this library, then opens that file once more without a matching close.
+    unsafe {
+        libc::dladdr(pin as *const libc::c_void, info.as_mut_ptr()) != 0
+            && !libc::dlopen(info.assume_init().dli_fname, libc::RTLD_NOW | libc::RTLD_NODELETE).is_null()
+    }
+}
+
+rustler::init!("py_nif", load = load);

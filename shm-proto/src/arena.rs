@@ -108,6 +108,11 @@ impl Owner {
         self.bytes.write(lease.offset + at, data);
     }
 
+    /// Appends what was written into the lease to `out`.
+    pub fn read_back(&self, lease: &Lease, out: &mut Vec<u8>) {
+        self.bytes.append_to(lease.offset, lease.len, out);
+    }
+
     /// Takes a lease back that the borrower never got, or that it will not touch any more.
     pub fn take_back(&self, lease: Lease) {
         let mut blocks = self.lock();

@@ -90,6 +90,16 @@ impl Blob {
         self.segment.bytes.write(at, data);
     }
 
+    /// Appends what was written to `out`.
+    pub fn read_back(&self, out: &mut Vec<u8>) {
+        self.segment.bytes.append_to(0, self.len, out);
+    }
+
+    /// Names this use of the memory for [`Outbox::take_back`].
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
     /// What goes into the record.
     pub fn extent(&self, terms_len: usize) -> Extent {
         Extent {

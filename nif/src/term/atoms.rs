@@ -106,7 +106,7 @@ struct Entry {
     text: [u8; CACHED_TEXT],
 }
 
-/// Texts of the atoms seen lately: `enif_get_atom` takes a lock-free but cold path through the atom table (40 ns against 2 ns).
+/// Texts of the atoms seen lately: `enif_get_atom` looks each one up in the atom table and knows no UTF-8 before OTP 26.
 /// An atom's word is never used for another atom, so no entry goes stale.
 pub(super) struct AtomTexts {
     entries: Box<[Entry]>,
@@ -152,7 +152,12 @@ fn slot(atom: Raw) -> usize {
 
 const ATOM_CHARS: usize = 255;
 
+#[inline(never)]
 fn read_atom(env: EnvPtr, atom: Raw) -> Option<([u8; ATOM_CHARS * 4], usize)> {
+    // SAFETY: the term belongs to `env`.
+    if unsafe { sys::enif_is_atom(env, atom) } == 0 {
+        return None;
+    }
     let mut text = [0; ATOM_CHARS * 4];
     let mut latin1 = [0u8; ATOM_CHARS + 1];
     // SAFETY: the emulator writes at most as many bytes as the buffer has and returns their count, the final zero included;

@@ -8,7 +8,8 @@ use shm_proto::request::Options;
 use shm_proto::response::Status;
 
 use super::atoms::{self, Words, words};
-use super::decode::{Blobs, Corrupt, DecodeError, LIMITS, Refusal, whole};
+use super::decode::{Blobs, LIMITS, whole};
+use super::refusal::{Corrupt, DecodeError, Refusal};
 use crate::beam::{self, EnvPtr, Raw};
 
 /// How many exception types may still become atoms that the node did not have.

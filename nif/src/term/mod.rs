@@ -9,15 +9,21 @@ mod chardata;
 mod decode;
 mod encode;
 mod exception;
+mod map;
 mod nifs;
 mod opaque;
+mod refusal;
 mod request;
+mod scratch;
+mod special;
 
-pub use decode::{Blobs, Corrupt, NoBlobs};
-pub use encode::{Blob, EncodeError};
+pub use decode::{Blobs, NoBlobs};
+pub use encode::EncodeError;
 pub use exception::{decode_parts, decode_reply, set_new_type_names};
 pub use nifs::{decode as nif_decode, encode as nif_encode};
+pub use refusal::Corrupt;
 pub use request::{Encoded, with_request};
+pub use scratch::Blob;
 
 /// Option bit of `submit` that the worker does not see: no tuple has a special meaning.
 pub const TAGS_OFF: u16 = 1 << 9;

@@ -1,6 +1,7 @@
 //! The codec by itself, for tests and benchmarks.
 //!
-//! Both functions work on one self-contained binary: the terms, then at the next multiple of 64 the blob area.
+//! Both functions work on one self-contained binary: the terms, then at the next multiple of 64 the blob area. With option bit 15
+//! `encode` takes a request as `submit` does, and `decode` a reply with its status byte.
 
 use std::ffi::c_int;
 
@@ -9,12 +10,19 @@ use shm_proto::etf::{EtfError, Limits, Reader, Token};
 use shm_proto::request::Options;
 
 use super::atoms::words;
-use super::decode::{Blobs, Corrupt, DecodeError, whole};
-use super::encode::{EncodeError, Encoder, with_scratch};
+use super::decode::{Blobs, NoBlobs, whole};
+use super::encode::{EncodeError, Encoder};
+use super::exception::decode_parts;
+use super::refusal::{Corrupt, DecodeError};
+use super::request::encode_request;
+use super::scratch::{Scratch, with_scratch};
 use crate::beam::{self, EnvPtr, Raw};
 
 /// Bytes that a normal scheduler handles; what is larger is repeated on a dirty one.
 const NORMAL_BYTES: usize = 32 * 1024;
+
+/// Option bit: a whole request or reply instead of one term.
+const WHOLE_MESSAGE: u16 = 1 << 15;
 
 fn arguments<'a>(argc: c_int, argv: *const Raw) -> &'a [Raw] {
     // SAFETY: the emulator passes `argc` terms that outlive the call.
@@ -58,23 +66,31 @@ fn encode_within(env: EnvPtr, argc: c_int, argv: *const Raw, budget: usize) -> O
     let &[term, bits] = arguments(argc, argv) else { return Some(badarg(env)) };
     let Some(options) = options(env, bits) else { return Some(badarg(env)) };
     with_scratch(|scratch| {
-        match Encoder::new(env, scratch, options, budget).value(term) {
-            Ok(()) => {}
-            Err(EncodeError::TooLarge) => return None,
-            Err(error) => return Some(beam::tuple(env, [words(env).error, error.reason(env)])),
+        let encoded = if options.has(WHOLE_MESSAGE) {
+            encode_request(scratch, env, term, options, budget).map(drop)
+        } else {
+            Encoder::new(env, scratch, options, budget).value(term)
+        };
+        match encoded {
+            Ok(()) => Some(assemble(env, scratch)),
+            Err(EncodeError::TooLarge) => None,
+            Err(error) => Some(beam::tuple(env, [words(env).error, error.reason(env)])),
         }
-        if scratch.blobs.is_empty() {
-            return Some(beam::binary(env, &scratch.terms));
-        }
-        let area = scratch.terms.len().next_multiple_of(64);
-        let mut whole = scratch.terms.clone();
-        whole.resize(area + scratch.blob_bytes as usize, 0);
-        for blob in &scratch.blobs {
-            let bytes = blob.bytes();
-            whole[area + blob.offset() as usize..][..bytes.len()].copy_from_slice(bytes);
-        }
-        Some(beam::binary(env, &whole))
     })
+}
+
+fn assemble(env: EnvPtr, scratch: &Scratch) -> Raw {
+    if scratch.blobs.is_empty() {
+        return beam::binary(env, &scratch.terms);
+    }
+    let area = scratch.terms.len().next_multiple_of(64);
+    let mut whole = scratch.terms.clone();
+    whole.resize(area + scratch.blob_bytes as usize, 0);
+    for blob in &scratch.blobs {
+        let bytes = blob.bytes();
+        whole[area + blob.offset() as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+    beam::binary(env, &whole)
 }
 
 /// `decode(Binary, Options) -> {ok, Term} | {error, Reason}`; `{error, {corrupt, Check}}` for what no worker sends. Normal
@@ -99,20 +115,29 @@ fn decode_now(env: EnvPtr, argc: c_int, argv: *const Raw) -> Raw {
     let (Some(bytes), Some(options)) = (beam::get_binary(env, binary), options(env, bits)) else {
         return badarg(env);
     };
-    // What ends too early has no blob area; the decoder says what is wrong with it.
-    let terms = terms_len(bytes).unwrap_or(bytes.len());
-    let area = bytes.get(terms.next_multiple_of(64)..).unwrap_or_default();
-    let (terms, behind) = bytes.split_at(terms);
-    let terms = if area.is_empty() && !behind.is_empty() { bytes } else { terms };
+    let decoded = if options.has(WHOLE_MESSAGE) {
+        decode_parts(env, bytes, options.0, &NoBlobs).map_err(DecodeError::Corrupt)
+    } else {
+        decode_area(env, bytes, options).map(|term| (true, term))
+    };
     let words = words(env);
-    match whole(env, terms, options, &Area(area)) {
-        Ok(term) => beam::tuple(env, [words.ok, term]),
+    match decoded {
+        Ok((ok, term)) => beam::tuple(env, [if ok { words.ok } else { words.error }, term]),
         Err(DecodeError::Refused(refusal)) => beam::tuple(env, [words.error, refusal.reason(env)]),
         Err(DecodeError::Corrupt(Corrupt(check))) => {
             let check = beam::binary(env, check.as_bytes());
             beam::tuple(env, [words.error, beam::tuple(env, [words.corrupt, check])])
         }
     }
+}
+
+fn decode_area(env: EnvPtr, bytes: &[u8], options: Options) -> Result<Raw, DecodeError> {
+    // What ends too early has no blob area; the decoder says what is wrong with it.
+    let terms = terms_len(bytes).unwrap_or(bytes.len());
+    let area = bytes.get(terms.next_multiple_of(64)..).unwrap_or_default();
+    let (terms, behind) = bytes.split_at(terms);
+    let terms = if area.is_empty() && !behind.is_empty() { bytes } else { terms };
+    whole(env, terms, options, &Area(area))
 }
 
 struct Area<'a>(&'a [u8]);

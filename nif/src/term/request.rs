@@ -3,7 +3,9 @@
 use rustler::sys;
 use shm_proto::request::{Kind, Options};
 
-use super::encode::{Blob, EncodeError, Encoder, MapFrame, Scratch, with_scratch};
+use super::encode::{EncodeError, Encoder};
+use super::map::MapFrame;
+use super::scratch::{Blob, Scratch, with_scratch};
 use crate::beam::{self, EnvPtr, Raw};
 
 /// A request as bytes in a scratch.
@@ -49,7 +51,8 @@ pub fn with_request<R>(
     })
 }
 
-fn encode_request<'s>(
+/// As [`with_request`], into a scratch that the caller holds.
+pub(super) fn encode_request<'s>(
     scratch: &'s mut Scratch,
     env: EnvPtr,
     request: Raw,

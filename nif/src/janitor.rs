@@ -1,0 +1,84 @@
+//! One thread for what must not run on a scheduler.
+//!
+//! Destructors and `down` callbacks run on whichever scheduler collects garbage or ends a process; unmapping 64 MB
+//! there would hold it for 13 ms. They push a [`Job`] to a lock-free list instead and unpark this thread.
+
+use crossbeam_queue::SegQueue;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, Thread};
+
+/// Work for the janitor.
+pub enum Job {
+    /// Drop something whose destructor unmaps memory or closes descriptors.
+    Bury(Box<dyn Send>),
+    /// The caller of the request (slab index, generation) ended.
+    CallerDown(u32, u32),
+    /// The process that waits with this ticket ended.
+    WaiterDown(crate::resource::Owned<crate::wait::Ticket>),
+    /// The process that holds explicit permits ended.
+    HolderDown(crate::resource::Owned<crate::semaphore::Holder>),
+    /// The py_worker that owns an incarnation ended.
+    OwnerDown(std::sync::Arc<crate::incarnation::Incarnation>),
+}
+
+static JOBS: SegQueue<Job> = SegQueue::new();
+static STOPPING: AtomicBool = AtomicBool::new(false);
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+static WAKER: arc_swap::ArcSwapOption<Thread> = arc_swap::ArcSwapOption::const_empty();
+
+/// Hands over a job. Lock-free; any thread.
+pub fn push(job: Job) {
+    JOBS.push(job);
+    if let Some(thread) = WAKER.load().as_ref() {
+        thread.unpark();
+    }
+}
+
+/// Starts the thread if it does not run. Returns whether it runs.
+pub fn start() -> bool {
+    let mut slot = THREAD.lock().unwrap_or_else(|e| e.into_inner());
+    if slot.is_none() {
+        STOPPING.store(false, Ordering::Release);
+        let Ok(handle) = std::thread::Builder::new().name("py_janitor".into()).spawn(run) else {
+            return false;
+        };
+        WAKER.store(Some(std::sync::Arc::new(handle.thread().clone())));
+        *slot = Some(handle);
+    }
+    true
+}
+
+/// Finishes all jobs and joins the thread. Waits for jobs in progress: not for normal schedulers.
+pub fn stop() {
+    let handle = THREAD.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(handle) = handle {
+        STOPPING.store(true, Ordering::Release);
+        handle.thread().unpark();
+        let _ = handle.join();
+        WAKER.store(None);
+    }
+}
+
+fn run() {
+    loop {
+        while let Some(job) = JOBS.pop() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job)));
+        }
+        if STOPPING.load(Ordering::Acquire) && JOBS.is_empty() {
+            return;
+        }
+        // An unpark that came since the last pop makes this return at once.
+        std::thread::park();
+    }
+}
+
+fn work(job: Job) {
+    match job {
+        Job::Bury(corpse) => drop(corpse),
+        Job::CallerDown(index, generation) => crate::cancel::caller_down(index, generation),
+        Job::WaiterDown(ticket) => ticket.abandoned(),
+        Job::HolderDown(holder) => holder.abandoned(),
+        Job::OwnerDown(incarnation) => incarnation.owner_down(),
+    }
+}

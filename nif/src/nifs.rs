@@ -1,0 +1,423 @@
+//! The functions that Erlang sees, by arity and scheduler.
+//!
+//! They are registered raw: rustler's attribute collects the arguments of each call into a vector first. Each says where it
+//! runs and what bounds it. `N` is a normal scheduler, `D` a dirty one.
+
+use crate::beam::{self, EnvPtr, Raw, atoms};
+use crate::cancel::{self, Cancelled, PENDING};
+use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER, WorkerRef};
+use crate::pool::{self, POOL, Pool, PoolRef};
+use crate::wait::{TICKET, Ticket};
+use crate::{janitor, reader, registry, semaphore, slab, submit, teardown};
+use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
+use shm_proto::layout::Geometry;
+use shm_proto::link::NodeLink;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+macro_rules! nifs {
+    ($($(#[$doc:meta])* $name:literal / $arity:literal $schedule:ident => $function:path;)*) => {
+        $(const _: () = {
+            unsafe extern "C" fn entry(env: *mut ErlNifEnv, argc: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
+                // SAFETY: the emulator passes `argc` arguments that outlive the call.
+                let args = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
+                guarded(env, args, $function)
+            }
+            rustler::codegen_runtime::inventory::submit!(rustler::Nif {
+                name: concat!($name, "\0").as_ptr().cast(),
+                arity: $arity,
+                flags: rustler::SchedulerFlags::$schedule as u32,
+                raw_func: entry,
+            });
+        };)*
+    };
+}
+
+nifs! {
+    "start"/0 DirtyIo => start;
+    "stop"/0 DirtyIo => stop;
+    "nif_info"/0 DirtyCpu => nif_info;
+    "pool_new"/2 Normal => pool_new;
+    "pool_add"/2 Normal => pool_add;
+    "pool_remove"/2 Normal => pool_remove;
+    "pool_close"/1 Normal => pool_close;
+    "pool_info"/1 Normal => pool_info;
+    "choose"/1 Normal => choose;
+    "worker_new"/1 DirtyIo => worker_new;
+    "worker_watch"/2 Normal => worker_watch;
+    "worker_attach"/2 Normal => worker_attach;
+    "worker_close"/1 DirtyCpu => worker_close;
+    "worker_kill"/2 Normal => worker_kill;
+    "worker_info"/1 Normal => worker_info;
+    "alive"/1 Normal => alive;
+    "submit"/5 Normal => submit_normal;
+    "submit_dirty"/5 DirtyCpu => submit_dirty;
+    "cancel"/1 Normal => cancel_silently;
+    "cancel"/2 Normal => cancel_with_reason;
+    "unwait"/1 Normal => unwait;
+    "interrupt"/1 Normal => interrupt;
+    "in_flight"/1 Normal => in_flight;
+    "permits"/0 Normal => permits;
+    "max_permits"/0 Normal => max_permits;
+    "set_max_permits"/1 Normal => set_max_permits;
+    "acquire"/0 Normal => acquire;
+    "acquire"/1 Normal => acquire_again;
+    "release"/0 Normal => release;
+}
+
+/// The codec alone, for tests: normal scheduler up to 32 KiB, then a dirty one.
+const _: () = {
+    rustler::codegen_runtime::inventory::submit!(rustler::Nif {
+        name: c"encode".as_ptr(),
+        arity: 2,
+        flags: 0,
+        raw_func: crate::term::nif_encode,
+    });
+    rustler::codegen_runtime::inventory::submit!(rustler::Nif {
+        name: c"decode".as_ptr(),
+        arity: 2,
+        flags: 0,
+        raw_func: crate::term::nif_decode,
+    });
+};
+
+/// Runs a NIF; a panic becomes an exception in the calling process.
+#[inline]
+fn guarded(env: EnvPtr, args: &[Raw], function: fn(EnvPtr, &[Raw]) -> Raw) -> Raw {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| function(env, args))).unwrap_or_else(|_| {
+        // SAFETY: the environment of the running NIF call; its result goes straight back to the emulator.
+        unsafe { rustler::sys::enif_raise_exception(env, atoms().nif_panicked) }
+    })
+}
+
+fn bad_argument(env: EnvPtr) -> Raw {
+    // SAFETY: as above.
+    unsafe { rustler::sys::enif_make_badarg(env) }
+}
+
+macro_rules! arg {
+    ($env:expr, $found:expr) => {
+        match $found {
+            Some(value) => value,
+            None => return bad_argument($env),
+        }
+    };
+}
+
+/// D. Starts one thread.
+fn start(env: EnvPtr, _args: &[Raw]) -> Raw {
+    if janitor::start() {
+        return atoms().ok;
+    }
+    beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, b"could not start a thread")]))
+}
+
+/// D. Kills what still runs, joins every thread. Bounded by the kernel's time to end the workers.
+fn stop(_env: EnvPtr, _args: &[Raw]) -> Raw {
+    for incarnation in registry::incarnations() {
+        incarnation.advance(CLOSED);
+        incarnation.kill(atoms().stopped);
+        teardown::without_reader(&incarnation);
+    }
+    registry::join_readers();
+    janitor::stop();
+    atoms().ok
+}
+
+/// D. Walks the slab.
+fn nif_info(env: EnvPtr, _args: &[Raw]) -> Raw {
+    beam::map(
+        env,
+        [
+            ("version", beam::binary(env, env!("CARGO_PKG_VERSION").as_bytes())),
+            ("slab_in_use", beam::uint(env, slab::in_use() as u64)),
+            ("readers", beam::uint(env, reader::RUNNING.load(Ordering::Acquire) as u64)),
+            ("mappings", beam::uint(env, incarnation::MAPPINGS.load(Ordering::Acquire))),
+            ("waiting", beam::uint(env, semaphore::queue().len() as u64)),
+            ("incarnations", beam::uint(env, registry::incarnations().len() as u64)),
+        ],
+    )
+}
+
+/// N. Constant.
+fn pool_new(env: EnvPtr, args: &[Raw]) -> Raw {
+    let budget = beam::map_get(env, args[1], "inline_budget_us").and_then(|t| beam::get_u64(env, t)).unwrap_or(0);
+    let pool = Pool::create(budget.min(1000) as u32);
+    POOL.alloc(PoolRef(pool)).term(env)
+}
+
+/// N. Publishes what was parked for lack of a worker.
+fn pool_add(env: EnvPtr, args: &[Raw]) -> Raw {
+    let (pool, worker) = (arg!(env, POOL.get(env, args[0])), arg!(env, WORKER.get(env, args[1])));
+    worker.0.join_pool(pool.0.id);
+    for parked in pool.0.add(env, &worker.0) {
+        teardown::republish(env, &pool.0, parked);
+    }
+    // It may have ended before it was in the list.
+    if worker.0.state() != UP {
+        pool.0.remove(worker.0.serial());
+    }
+    atoms().ok
+}
+
+/// N. Constant.
+fn pool_remove(env: EnvPtr, args: &[Raw]) -> Raw {
+    let (pool, worker) = (arg!(env, POOL.get(env, args[0])), arg!(env, WORKER.get(env, args[1])));
+    pool.0.remove(worker.0.serial());
+    atoms().ok
+}
+
+/// N. Answers what was parked.
+fn pool_close(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = arg!(env, POOL.get(env, args[0]));
+    for parked in pool.0.close(env) {
+        teardown::republish(env, &pool.0, parked);
+    }
+    atoms().ok
+}
+
+/// N. Constant for each worker.
+fn pool_info(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = &arg!(env, POOL.get(env, args[0])).0;
+    let workers = pool.workers();
+    let pending: u64 = workers.iter().map(|w| u64::from(w.in_flight())).sum();
+    beam::map(
+        env,
+        [
+            ("workers", beam::uint(env, workers.len() as u64)),
+            ("pending", beam::uint(env, pending)),
+            ("parked", beam::uint(env, pool.parked() as u64)),
+            ("waiting", beam::uint(env, pool.queue.len() as u64)),
+        ],
+    )
+}
+
+/// N. As an unbound submission chooses.
+fn choose(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = arg!(env, POOL.get(env, args[0]));
+    match pool::choose(&pool.0.workers()) {
+        Some(worker) => beam::tuple(env, [atoms().ok, WORKER.alloc(WorkerRef(worker.clone())).term(env)]),
+        None => beam::error(env, atoms().no_worker),
+    }
+}
+
+/// D. Reserves shared memory.
+fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
+    let number = |key| beam::map_get(env, args[0], key).and_then(|t| beam::get_u64(env, t));
+    let owner = arg!(env, beam::map_get(env, args[0], "owner").and_then(|t| beam::get_pid(env, t)));
+    let id = arg!(env, number("id"));
+    let executors = number("executors").unwrap_or(1).clamp(1, 1024);
+    let defaults = Geometry::default();
+    let geometry = Geometry {
+        ring_bytes: number("ring_size").map_or(defaults.ring_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
+        arena_bytes: number("arena_size").map_or(defaults.arena_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
+        ..defaults
+    };
+    let made = NodeLink::create(geometry).and_then(|(link, mut handshake)| {
+        handshake.executors = executors as u16;
+        handshake.max_threads = number("max_threads").unwrap_or(256).clamp(executors, 4096) as u16;
+        let frame = handshake.encode().map_err(|e| std::io::Error::other(e.to_string()))?;
+        Ok((link, handshake.nonce, frame))
+    });
+    let (link, nonce, frame) = match made {
+        Ok(made) => made,
+        Err(problem) => {
+            let detail = format!("could not make the shared memory of a worker: {problem}");
+            return beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]));
+        }
+    };
+    let settings = Settings {
+        id,
+        executors: executors as u32,
+        inline_budget_us: number("inline_budget_us").unwrap_or(0).min(1000) as u32,
+    };
+    let incarnation = Arc::new(Incarnation::new(link, nonce, settings, owner));
+    registry::add(&incarnation);
+    let worker = WORKER.alloc(WorkerRef(incarnation.clone()));
+    if !worker.monitor(env, &owner) {
+        janitor::push(janitor::Job::OwnerDown(incarnation));
+    }
+    beam::tuple(env, [atoms().ok, worker.term(env), beam::binary(env, &frame)])
+}
+
+/// N. One system call.
+fn worker_watch(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    let pid = arg!(env, beam::get_u64(env, args[1]).and_then(|pid| i32::try_from(pid).ok()));
+    match worker.0.watch(pid) {
+        Ok(()) => atoms().ok,
+        Err(problem) => {
+            let detail = format!("could not open a pidfd (Linux 5.3 or later is needed): {problem}");
+            beam::error(env, beam::binary(env, detail.as_bytes()))
+        }
+    }
+}
+
+/// N. Starts one thread.
+fn worker_attach(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    let hello = arg!(env, beam::get_binary(env, args[1]));
+    if worker.0.pidfd().is_none() || !worker.0.is_hello(hello) || !worker.0.attach() {
+        return beam::error(env, atoms().bad_hello);
+    }
+    worker.0.link().close_far_ends();
+    worker.0.advance(UP);
+    match reader::spawn(worker.0.clone()) {
+        Ok(()) => atoms().ok,
+        Err(problem) => {
+            worker.0.kill(atoms().exhausted);
+            let detail = format!("could not start a reader thread: {problem}");
+            beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]))
+        }
+    }
+}
+
+/// D. Walks the slab.
+fn worker_close(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    if worker.0.advance(CLOSED) {
+        teardown::leave_pools(&worker.0);
+        teardown::move_queued(env, &worker.0);
+        worker.0.queue.wake_all(env);
+    }
+    atoms().ok
+}
+
+/// N. Two system calls.
+fn worker_kill(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    // SAFETY: a term of this call.
+    if unsafe { rustler::sys::enif_is_atom(env, args[1]) } == 0 {
+        return bad_argument(env);
+    }
+    worker.0.advance(CLOSED);
+    worker.0.kill(args[1]);
+    atoms().ok
+}
+
+/// N. Constant.
+fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = &arg!(env, WORKER.get(env, args[0])).0;
+    let telemetry = &worker.link().telemetry;
+    beam::map(
+        env,
+        [
+            ("id", beam::uint(env, worker.id)),
+            ("in_flight", beam::uint(env, u64::from(worker.in_flight()))),
+            ("served", beam::uint(env, telemetry.served())),
+            ("state", incarnation::state_atom(worker.state())),
+            ("p50_ns", beam::uint(env, telemetry.quantile(0.5))),
+            ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
+            ("awake", beam::boolean(worker.awake())),
+            ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
+        ],
+    )
+}
+
+/// N. Constant.
+fn alive(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(arg!(env, WORKER.get(env, args[0])).0.state() == UP)
+}
+
+/// N. Bounded by `NORMAL_BUDGET` bytes and the inline budget.
+fn submit_normal(env: EnvPtr, args: &[Raw]) -> Raw {
+    submit::submit(env, args, false)
+}
+
+/// D. Bounded by the size of the request.
+fn submit_dirty(env: EnvPtr, args: &[Raw]) -> Raw {
+    submit::submit(env, args, true)
+}
+
+fn cancelled(outcome: Cancelled) -> Raw {
+    match outcome {
+        Cancelled::Yes => atoms().cancelled,
+        Cancelled::Sent => atoms().sent,
+    }
+}
+
+/// N. Constant; may yield to a reader thread that holds the entry for the few microseconds of a publication.
+fn cancel_silently(env: EnvPtr, args: &[Raw]) -> Raw {
+    cancelled(cancel::cancel(env, arg!(env, PENDING.get(env, args[0])), None))
+}
+
+/// N. As `cancel/1`.
+fn cancel_with_reason(env: EnvPtr, args: &[Raw]) -> Raw {
+    let reason = args[1];
+    // SAFETY: copies a term of this call into the message's environment.
+    let copy = |to: EnvPtr| unsafe { rustler::sys::enif_make_copy(to, reason) };
+    cancelled(cancel::cancel(env, arg!(env, PENDING.get(env, args[0])), Some(&copy)))
+}
+
+/// N. Constant.
+fn unwait(env: EnvPtr, args: &[Raw]) -> Raw {
+    arg!(env, TICKET.get(env, args[0])).finish(env);
+    atoms().ok
+}
+
+/// N. Constant.
+fn interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
+    if cancel::interrupt(env, arg!(env, PENDING.get(env, args[0]))) { atoms().ok } else { atoms().not_running }
+}
+
+/// N. Constant.
+fn in_flight(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(cancel::in_flight(arg!(env, PENDING.get(env, args[0]))))
+}
+
+/// N. Constant.
+fn permits(env: EnvPtr, _args: &[Raw]) -> Raw {
+    beam::uint(env, semaphore::current().max(0) as u64)
+}
+
+/// N. Constant.
+fn max_permits(env: EnvPtr, _args: &[Raw]) -> Raw {
+    beam::uint(env, semaphore::limit().max(0) as u64)
+}
+
+/// N. Wakes at most 32 callers.
+fn set_max_permits(env: EnvPtr, args: &[Raw]) -> Raw {
+    let limit = arg!(env, beam::get_u64(env, args[0]).and_then(|n| i64::try_from(n).ok()).filter(|n| *n > 0));
+    semaphore::set_limit(env, limit);
+    atoms().ok
+}
+
+/// N. Constant.
+fn acquire(env: EnvPtr, _args: &[Raw]) -> Raw {
+    take_permit(env, None)
+}
+
+/// N. Constant.
+fn acquire_again(env: EnvPtr, args: &[Raw]) -> Raw {
+    take_permit(env, Some(arg!(env, TICKET.get(env, args[0]))))
+}
+
+fn take_permit(env: EnvPtr, ticket: Option<&Ticket>) -> Raw {
+    let pid = arg!(env, beam::caller(env));
+    if semaphore::try_take(ticket.is_some()) {
+        semaphore::assign(env, pid);
+        if let Some(ticket) = ticket {
+            ticket.finish(env);
+        }
+        return atoms().ok;
+    }
+    let queue = semaphore::queue();
+    let token = match ticket {
+        Some(ticket) => {
+            queue.rejoin(ticket);
+            crate::resource::Owned::from_ref(ticket)
+        }
+        None => queue.join(env, pid),
+    };
+    if semaphore::available() {
+        queue.wake(env, 1);
+    }
+    beam::tuple(env, [atoms().wait, token.term(env)])
+}
+
+/// N. Constant.
+fn release(env: EnvPtr, _args: &[Raw]) -> Raw {
+    let pid = arg!(env, beam::caller(env));
+    semaphore::release(env, pid);
+    atoms().ok
+}

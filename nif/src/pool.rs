@@ -1,0 +1,181 @@
+//! Pools: which workers take unbound requests, and who gets the next one.
+
+use crate::beam::EnvPtr;
+use crate::extent::Carried;
+use crate::incarnation::Incarnation;
+use crate::resource::{Kind, Resource};
+use crate::wait::Queue;
+use arc_swap::ArcSwap;
+use shm_proto::request::Header;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+/// Resource type of pools.
+pub static POOL: Kind<PoolRef> = Kind::new();
+
+/// What an Erlang term holds of a pool.
+pub struct PoolRef(pub Arc<Pool>);
+
+impl Resource for PoolRef {}
+
+/// A request that lost its worker before it started and waits for another.
+pub struct Parked {
+    pub index: u32,
+    pub generation: u32,
+    pub header: Header,
+    pub payload: Carried,
+}
+
+/// One named pool.
+pub struct Pool {
+    pub id: u32,
+    /// Longest inline wait in microseconds; 0 turns it off.
+    pub inline_budget_us: u32,
+    /// Callers that wait for ring space or for a worker.
+    pub queue: Arc<Queue>,
+    workers: ArcSwap<Vec<Arc<Incarnation>>>,
+    parked: Mutex<Vec<Parked>>,
+    closed: AtomicBool,
+}
+
+static POOLS: RwLock<Vec<Arc<Pool>>> = RwLock::new(Vec::new());
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+impl Pool {
+    /// Makes a pool and enters it into the table by which moved requests find it.
+    pub fn create(inline_budget_us: u32) -> Arc<Pool> {
+        let pool = Arc::new(Pool {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            inline_budget_us,
+            queue: Arc::default(),
+            workers: ArcSwap::default(),
+            parked: Mutex::default(),
+            closed: AtomicBool::new(false),
+        });
+        POOLS.write().unwrap_or_else(|e| e.into_inner()).push(pool.clone());
+        pool
+    }
+
+    /// Finds a pool by its id.
+    pub fn find(id: u32) -> Option<Arc<Pool>> {
+        POOLS.read().unwrap_or_else(|e| e.into_inner()).iter().find(|p| p.id == id).cloned()
+    }
+
+    /// Whether submissions are refused for good.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Refuses further submissions, wakes everybody who waits, and returns what was parked.
+    pub fn close(&self, env: EnvPtr) -> Vec<Parked> {
+        self.closed.store(true, Ordering::SeqCst);
+        POOLS.write().unwrap_or_else(|e| e.into_inner()).retain(|p| p.id != self.id);
+        self.queue.wake_all(env);
+        self.take_parked()
+    }
+
+    /// Adds a worker. Returns what was parked for lack of one.
+    pub fn add(&self, env: EnvPtr, incarnation: &Arc<Incarnation>) -> Vec<Parked> {
+        self.workers.rcu(|list| {
+            let mut list = Vec::clone(list);
+            if !list.iter().any(|w| w.serial() == incarnation.serial()) {
+                list.push(incarnation.clone());
+            }
+            list
+        });
+        self.queue.wake_all(env);
+        self.take_parked()
+    }
+
+    /// Takes a worker out of the choice.
+    pub fn remove(&self, serial: u64) {
+        self.workers.rcu(|list| {
+            list.iter().filter(|w| w.serial() != serial).cloned().collect::<Vec<_>>()
+        });
+    }
+
+    /// Keeps a request until a worker comes.
+    pub fn park(&self, parked: Parked) {
+        self.parked.lock().unwrap_or_else(|e| e.into_inner()).push(parked);
+    }
+
+    /// Takes all that is parked.
+    pub fn take_parked(&self) -> Vec<Parked> {
+        std::mem::take(&mut self.parked.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Takes one parked request.
+    pub fn take_one_parked(&self) -> Option<Parked> {
+        self.parked.lock().unwrap_or_else(|e| e.into_inner()).pop()
+    }
+
+    /// Whether a worker takes requests and has room for one.
+    pub fn has_room(&self) -> bool {
+        self.workers().iter().any(|w| w.load() != u32::MAX && w.has_room())
+    }
+
+    /// How many requests are parked.
+    pub fn parked(&self) -> usize {
+        self.parked.lock().unwrap_or_else(|e| e.into_inner()).len()
+    }
+
+    /// The workers that take unbound requests.
+    #[inline]
+    pub fn workers(&self) -> arc_swap::Guard<Arc<Vec<Arc<Incarnation>>>> {
+        self.workers.load()
+    }
+}
+
+/// Workers looked at for one request; beyond this many, two random ones are as good as all.
+const LOOK_AT: usize = 8;
+
+/// Chooses by load: an idle worker that is awake, else an idle one, else the shorter queue. Each scheduler starts its
+/// search at a place of its own, so that schedulers that call at once tend to different workers.
+#[inline]
+pub fn choose(workers: &[Arc<Incarnation>]) -> Option<&Arc<Incarnation>> {
+    let count = workers.len();
+    if count == 0 {
+        return None;
+    }
+    let start = place() % count;
+    let mut best: Option<(u32, &Arc<Incarnation>)> = None;
+    for step in 0..count.min(LOOK_AT) {
+        let worker = &workers[(start + step) % count];
+        let load = worker.load();
+        if load == 0 {
+            return Some(worker);
+        }
+        if load != u32::MAX && best.is_none_or(|(least, _)| load < least) {
+            best = Some((load, worker));
+        }
+    }
+    if best.is_none() && count > LOOK_AT {
+        best = workers.iter().map(|w| (w.load(), w)).filter(|(load, _)| *load != u32::MAX).min_by_key(|(load, _)| *load);
+    }
+    if count > LOOK_AT {
+        advance_place();
+    }
+    best.map(|(_, worker)| worker)
+}
+
+static NEXT_PLACE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+#[inline]
+fn place() -> usize {
+    PLACE.with(|place| {
+        if place.get() == usize::MAX {
+            place.set(NEXT_PLACE.fetch_add(1, Ordering::Relaxed));
+        }
+        place.get()
+    })
+}
+
+fn advance_place() {
+    PLACE.with(|place| place.set(place.get().wrapping_add(LOOK_AT) & (usize::MAX >> 1)));
+}

@@ -1,0 +1,265 @@
+//! The reader thread of one worker: takes response records, answers callers, notices the worker's end.
+//!
+//! It owns the response bell, the pidfd and the teardown. It only decodes and sends: nothing on it waits for Erlang.
+
+use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
+use crate::cancel;
+use crate::extent::ReplyExtent;
+use crate::incarnation::{DOWN, Incarnation, down_reason};
+use crate::pool::Pool;
+use crate::slab::{self, Body, Handed, ReplyTo};
+use crate::term::{self, NoBlobs};
+use crate::{estimate, teardown};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shm_proto::entry::State;
+use shm_proto::request::{Extent, Options, Place};
+use shm_proto::response::{Header, Kind};
+use shm_proto::ring::{Consumer, Corrupt};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Reader threads that run.
+pub static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts the thread of an attached incarnation.
+pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
+    let name = format!("py_reader_{}", incarnation.id);
+    RUNNING.fetch_add(1, Ordering::AcqRel);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let mut responses = incarnation.link().take_responses();
+        let ended = catch_unwind(AssertUnwindSafe(|| match responses.as_mut() {
+            Some(consumer) => serve(&incarnation, consumer),
+            None => Err(Corrupt("reader started twice")),
+        }));
+        let problem = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(Corrupt(check))) => Some(check),
+            Err(_) => Some("reader panicked"),
+        };
+        let _ = catch_unwind(AssertUnwindSafe(|| teardown::run(&incarnation, responses.as_mut(), problem)));
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    });
+    match thread {
+        Ok(handle) => {
+            crate::registry::add_reader(handle);
+            Ok(())
+        }
+        Err(e) => {
+            RUNNING.fetch_sub(1, Ordering::AcqRel);
+            Err(e)
+        }
+    }
+}
+
+/// Serves until the worker's process ends.
+fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
+    let link = incarnation.link();
+    let Some(pidfd) = incarnation.pidfd() else { return Ok(()) };
+    let mut record = Vec::new();
+    loop {
+        drain(incarnation, responses, &mut record)?;
+        link.response_sleeping().raise();
+        if !responses.is_empty() {
+            link.response_sleeping().lower();
+            continue;
+        }
+        let mut fds = [
+            PollFd::new(link.response_bell.as_fd(), PollFlags::POLLIN),
+            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return Err(Corrupt("poll of bell and process")),
+        }
+        let ended = fds[1].any().unwrap_or(true);
+        let rung = fds[0].any().unwrap_or(true);
+        if rung && link.response_bell.drain().is_err() && !ended {
+            // The worker closed its bell: it will never be heard of again.
+            return Err(Corrupt("worker closed its bell"));
+        }
+        link.response_sleeping().lower();
+        wake_waiters(incarnation);
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// The bell may have been rung because the request ring has room again: wakes callers that wait for that, directly or
+/// through a pool, and publishes what was parked.
+fn wake_waiters(incarnation: &Incarnation) {
+    incarnation.queue.wake_all(std::ptr::null_mut());
+    for id in incarnation.pools() {
+        if let Some(pool) = Pool::find(id) {
+            for parked in pool.take_parked() {
+                teardown::republish(std::ptr::null_mut(), &pool, parked);
+            }
+            pool.queue.wake_all(std::ptr::null_mut());
+        }
+    }
+}
+
+/// Handles every record that is in the ring now.
+pub fn drain(incarnation: &Arc<Incarnation>, responses: &mut Consumer, record: &mut Vec<u8>) -> Result<(), Corrupt> {
+    while let Some(found) = responses.next()? {
+        record.clear();
+        responses.copy(&found, record);
+        responses.release(found);
+        let link = incarnation.link();
+        if link.response_waiting().take() {
+            let _ = link.request_bell.ring();
+        }
+        handle(incarnation, record)?;
+    }
+    Ok(())
+}
+
+/// A reply whose terms are in private memory.
+pub struct Reply {
+    terms: Vec<u8>,
+    extent: Option<(Place, Extent)>,
+}
+
+impl Reply {
+    /// Decodes to `{ok, V}` or `{error, R}`, once.
+    pub fn decode(&self, env: EnvPtr, options: Options, incarnation: &Incarnation) -> Result<Raw, term::Corrupt> {
+        let (ok, value) = self.parts(env, options, incarnation)?;
+        Ok(beam::tuple(env, [if ok { atoms().ok } else { atoms().error }, value]))
+    }
+
+    fn parts(&self, env: EnvPtr, options: Options, incarnation: &Incarnation) -> Result<(bool, Raw), term::Corrupt> {
+        match self.extent {
+            None => term::decode_parts(env, &self.terms, options.0, &NoBlobs),
+            Some((place, extent)) => {
+                let extent = ReplyExtent::open(incarnation, place, extent).ok_or(term::Corrupt("result extent"))?;
+                let terms = extent.terms().ok_or(term::Corrupt("result extent"))?;
+                term::decode_parts(env, &terms, options.0, &extent)
+            }
+        }
+    }
+}
+
+fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> {
+    let header = Header::decode(record).map_err(|_| Corrupt("response header"))?;
+    let payload =
+        record.get(Header::SIZE..).and_then(|rest| rest.get(..header.len as usize)).ok_or(Corrupt("response length"))?;
+    match header.kind {
+        Kind::Reply => reply(incarnation, &header, payload),
+        _ => Err(Corrupt("response kind")),
+    }
+}
+
+fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Result<(), Corrupt> {
+    let (index, generation) = slab::split(header.id);
+    let entry = slab::get(index).ok_or(Corrupt("correlation id"))?;
+    loop {
+        let (now, state) = entry.word.load();
+        if now != generation || entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
+            return Err(Corrupt("correlation id"));
+        }
+        match state {
+            State::Live => {
+                if entry.word.transition(generation, State::Live, State::Delivering).is_err() {
+                    continue;
+                }
+                // SAFETY: we won the entry.
+                let body = unsafe { entry.body() };
+                estimate::record(body.estimate, header.service_ns);
+                let outcome = fetch(header, payload)
+                    .and_then(|reply| deliver(incarnation, body, &reply).map_err(|problem| Corrupt(problem.0)));
+                if outcome.is_err() {
+                    // A large result cannot be fetched from a process that is gone; that alone is no corruption.
+                    incarnation.kill(if incarnation.state() == DOWN { atoms().exited } else { atoms().corrupt });
+                    send_error(std::ptr::null_mut(), body, &|env| down_reason(env, incarnation));
+                }
+                cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                return outcome;
+            }
+            State::Watched => {
+                let reply = fetch(header, payload)?;
+                // SAFETY: the reader of the entry's incarnation, and the entry is WATCHED.
+                let slot = unsafe { entry.handed() };
+                *slot = Some(Handed::Reply(reply));
+                if entry.word.transition(generation, State::Watched, State::Handed).is_ok() {
+                    return Ok(());
+                }
+                // The caller made it pending meanwhile; WATCHED never comes back, so the slot is still ours.
+                // SAFETY: see above; the caller only reads the slot in HANDED.
+                *unsafe { entry.handed() } = None;
+            }
+            State::Cancelled => {
+                if let Some((place, extent)) = fetch(header, payload)?.extent {
+                    drop(ReplyExtent::open(incarnation, place, extent));
+                }
+                let id = header.id;
+                cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                incarnation.tell_owner(std::ptr::null_mut(), |e| beam::tuple(e, [atoms().py_ended, beam::uint(e, id)]));
+                return Ok(());
+            }
+            // Somebody holds the entry for a moment.
+            State::Moving => std::thread::yield_now(),
+            State::Free | State::Handed | State::Delivering | State::Failed => {
+                return Err(Corrupt("second response of a request"));
+            }
+        }
+    }
+}
+
+/// Takes a reply out of its record.
+fn fetch(header: &Header, payload: &[u8]) -> Result<Reply, Corrupt> {
+    if header.place == Place::Inline {
+        return Ok(Reply { terms: payload.to_vec(), extent: None });
+    }
+    let extent = Extent::decode(payload).map_err(|_| Corrupt("result extent"))?;
+    Ok(Reply { terms: Vec::new(), extent: Some((header.place, extent)) })
+}
+
+/// Sends the answer of a pending request.
+fn deliver(incarnation: &Incarnation, body: &mut Body, reply: &Reply) -> Result<(), term::Corrupt> {
+    if body.reply_to == ReplyTo::Cast {
+        let mut message = MessageEnv::new();
+        let (ok, value) = reply.parts(message.ptr(), body.options, incarnation)?;
+        if !ok {
+            let term = beam::tuple(message.ptr(), [atoms().py_cast_failed, value]);
+            incarnation.send_owner(&mut message, term);
+        }
+        return Ok(());
+    }
+    let Some(message) = body.env.as_mut() else { return Ok(()) };
+    let env = message.ptr();
+    let (ok, value) = reply.parts(env, body.options, incarnation)?;
+    let term = answer(env, body.reply_to, body.reference, ok, value);
+    // SAFETY: whoever made the request pending stored its caller.
+    let caller = unsafe { body.caller.assume_init() };
+    message.send(std::ptr::null_mut(), &caller, term);
+    Ok(())
+}
+
+/// The message of an answer.
+fn answer(env: EnvPtr, reply_to: ReplyTo, reference: Raw, ok: bool, value: Raw) -> Raw {
+    let a = atoms();
+    let tagged = |tag| beam::tuple(env, [tag, value]);
+    match (reply_to, ok) {
+        (ReplyTo::Sync, true) => beam::tuple(env, [reference, tagged(a.ok)]),
+        (ReplyTo::Sync, false) => beam::tuple(env, [reference, tagged(a.error)]),
+        (ReplyTo::Response, true) => beam::tuple(env, [a.py_response, reference, tagged(a.ok)]),
+        (ReplyTo::Result, true) => beam::tuple(env, [a.py_result, reference, value]),
+        (_, _) => beam::tuple(env, [a.py_error, reference, value]),
+    }
+}
+
+/// Sends `{error, Reason}` in the form that the caller of a pending request expects. The body must be the sender's own.
+pub fn send_error(scheduler: EnvPtr, body: &mut Body, reason: &dyn Fn(EnvPtr) -> Raw) {
+    if body.reply_to == ReplyTo::Cast {
+        return;
+    }
+    let Some(message) = body.env.as_mut() else { return };
+    let env = message.ptr();
+    let term = answer(env, body.reply_to, body.reference, false, reason(env));
+    // SAFETY: whoever made the request pending stored its caller.
+    let caller = unsafe { body.caller.assume_init() };
+    message.send(scheduler, &caller, term);
+}

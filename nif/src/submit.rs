@@ -1,0 +1,464 @@
+//! The path of a request into a ring, and of a short answer back to its caller.
+//!
+//! One call: encode into this scheduler's scratch, choose a worker, take an entry, claim a record, copy, commit. Where
+//! the call is expected to be short, watch its reply cell and return the result; else make it pending. Nothing here
+//! waits, and nothing large is copied on a normal scheduler.
+
+use crate::beam::{self, EnvPtr, Raw, atoms};
+use crate::cancel::{PENDING, Pending};
+use crate::extent::{Payload, PlaceError};
+use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason};
+use crate::pool::{self, POOL, Pool};
+use crate::slab::{self, Entry, Handed, ReplyTo};
+use crate::term::{self, Encoded, NoBlobs};
+use crate::wait::{TICKET, Ticket};
+use crate::{estimate, semaphore, watch};
+use shm_proto::arbiter::Side;
+use shm_proto::cell::CELL_PAYLOAD;
+use shm_proto::entry::State;
+use shm_proto::request::{Header, Options, Place};
+use shm_proto::ring::PublishError;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Option bits that stay in the node.
+pub const NO_PERMIT: u64 = 1 << 10;
+/// Take the message path: do not watch the reply cell.
+pub const NO_WATCH: u64 = 1 << 11;
+
+/// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
+const NORMAL_BUDGET: usize = 64 * 1024;
+/// Payloads up to this size travel in the record.
+const INLINE_PAYLOAD: usize = 16 * 1024;
+
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Pool(&'a Arc<Pool>),
+    Worker(&'a Arc<Incarnation>),
+}
+
+/// One submission: all that stays the same over its attempts.
+struct Submission<'a> {
+    env: EnvPtr,
+    target: Target<'a>,
+    encoded: Encoded<'a>,
+    options: Options,
+    reply_to: ReplyTo,
+    reference: Raw,
+    ticket: Option<&'a Ticket>,
+    estimate: u32,
+    watch: bool,
+    dirty: bool,
+    permit: Permit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    /// The request does not count.
+    None,
+    /// Taken when the call becomes pending.
+    Later,
+    /// Taken.
+    Held,
+}
+
+/// Why an attempt on one worker came to nothing.
+enum Missed {
+    /// The ring is full.
+    Full,
+    /// The worker takes no requests any more.
+    Gone,
+    /// Cannot be done at all.
+    Failed(Raw),
+}
+
+/// The NIF `submit/5` and `submit_dirty/5`: `args` are target, request, reply-to, options, token.
+pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
+    let target = match POOL.get(env, args[0]) {
+        Some(pool) => Target::Pool(&pool.0),
+        None => match WORKER.get(env, args[0]) {
+            Some(worker) => Target::Worker(&worker.0),
+            None => return badarg(env, "target"),
+        },
+    };
+    let Some(options) = beam::get_u64(env, args[3]) else { return badarg(env, "options") };
+    let a = atoms();
+    let (reply_to, reference) = match args[2] {
+        r if r == a.py_response => (ReplyTo::Response, Raw::default()),
+        r if r == a.py_result => (ReplyTo::Result, Raw::default()),
+        r if r == a.cast => (ReplyTo::Cast, Raw::default()),
+        // SAFETY: a term of this call.
+        r if unsafe { rustler::sys::enif_is_ref(env, r) } != 0 => (ReplyTo::Sync, r),
+        _ => return badarg(env, "reply_to"),
+    };
+    let ticket = TICKET.get(env, args[4]);
+    let budget = if dirty { None } else { Some(NORMAL_BUDGET) };
+    let answer = term::with_request(env, args[1], options, budget, |encoded| {
+        let encoded = match encoded {
+            Ok(encoded) => *encoded,
+            Err(term::EncodeError::TooLarge) if !dirty => return a.large,
+            Err(problem) => return beam::error(env, problem.reason(env)),
+        };
+        Submission {
+            env,
+            target,
+            options: Options((options & 0xFF) as u16 | if reply_to == ReplyTo::Cast { Options::CAST } else { 0 }),
+            reply_to,
+            reference,
+            ticket,
+            estimate: estimate::slot(encoded.kind as u8, encoded.key()),
+            watch: options & NO_WATCH == 0 && !dirty && reply_to == ReplyTo::Sync,
+            permit: if options & NO_PERMIT != 0 || reply_to == ReplyTo::Cast { Permit::None } else { Permit::Later },
+            encoded,
+            dirty,
+        }
+        .run()
+    });
+    // A ticket ends with whatever came of its turn, unless it went back to wait.
+    if let Some(ticket) = ticket {
+        if !(beam::get_tuple(env, answer).is_some_and(|t| t[0] == a.wait) || answer == a.large) {
+            ticket.finish(env);
+        }
+    }
+    answer
+}
+
+fn badarg(env: EnvPtr, what: &str) -> Raw {
+    beam::error(env, beam::tuple(env, [atoms().badarg, beam::atom(env, what)]))
+}
+
+impl Submission<'_> {
+    fn run(mut self) -> Raw {
+        if self.permit == Permit::Later && !(semaphore::may_start_free() && self.watch) {
+            if !semaphore::try_take(self.has_turn(semaphore::queue())) {
+                return self.wait(semaphore::queue().clone(), semaphore::available);
+            }
+            self.permit = Permit::Held;
+        }
+        let answer = match self.target {
+            Target::Worker(worker) => self.on_worker(worker),
+            Target::Pool(pool) => self.on_pool(pool),
+        };
+        if self.permit == Permit::Held {
+            semaphore::give_back(self.env);
+        }
+        answer
+    }
+
+    fn has_turn(&self, queue: &Arc<crate::wait::Queue>) -> bool {
+        self.ticket.is_some_and(|t| Arc::ptr_eq(t.queue(), queue))
+    }
+
+    fn on_worker(&mut self, worker: &Arc<Incarnation>) -> Raw {
+        match self.attempt(worker, None) {
+            Ok(answer) => answer,
+            Err(Missed::Full) => {
+                let queue = worker.queue.clone();
+                let room = || worker.has_room();
+                self.wait(queue, room)
+            }
+            Err(Missed::Gone) => beam::error(self.env, down_reason(self.env, worker)),
+            Err(Missed::Failed(answer)) => answer,
+        }
+    }
+
+    fn on_pool(&mut self, pool: &Arc<Pool>) -> Raw {
+        if pool.is_closed() {
+            return beam::error(self.env, atoms().not_started);
+        }
+        if pool.queue.has_waiters() && !self.has_turn(&pool.queue) {
+            return self.wait(pool.queue.clone(), || true);
+        }
+        // Each worker that is gone has left the list or is about to; the bound only guards against a stale list.
+        for _ in 0..4 {
+            let workers = pool.workers();
+            let Some(worker) = pool::choose(&workers) else { break };
+            match self.attempt(worker, Some(pool)) {
+                Ok(answer) => return answer,
+                Err(Missed::Full) => {
+                    let room = || pool.workers().iter().any(|w| w.has_room());
+                    return self.wait(pool.queue.clone(), room);
+                }
+                Err(Missed::Gone) => std::hint::spin_loop(),
+                Err(Missed::Failed(answer)) => return answer,
+            }
+        }
+        let there = || pool.is_closed() || pool::choose(&pool.workers()).is_some();
+        self.wait(pool.queue.clone(), there)
+    }
+
+    /// Joins a queue, or goes back to its front. `available` looks once more after that.
+    fn wait(&mut self, queue: Arc<crate::wait::Queue>, available: impl Fn() -> bool) -> Raw {
+        let env = self.env;
+        let token = match self.ticket {
+            Some(ticket) if Arc::ptr_eq(ticket.queue(), &queue) => {
+                queue.rejoin(ticket);
+                crate::resource::Owned::from_ref(ticket).term(env)
+            }
+            other => {
+                if let Some(ticket) = other {
+                    ticket.finish(env);
+                }
+                let Some(pid) = beam::caller(env) else { return badarg(env, "caller") };
+                queue.join(env, pid).term(env)
+            }
+        };
+        if available() {
+            queue.wake(env, 1);
+        }
+        beam::tuple(env, [atoms().wait, token])
+    }
+
+    fn attempt(&mut self, worker: &Arc<Incarnation>, pool: Option<&Arc<Pool>>) -> Result<Raw, Missed> {
+        if worker.state() != UP && !(worker.state() == STARTING && pool.is_none()) {
+            return Err(Missed::Gone);
+        }
+        let Some(entry) = slab::alloc() else {
+            return Err(Missed::Failed(beam::error(self.env, atoms().exhausted)));
+        };
+        let (generation, _) = entry.word.load();
+        // SAFETY: a free entry belongs to whoever allocated it.
+        let body = unsafe { entry.body() };
+        body.reply_to = self.reply_to;
+        body.options = self.options;
+        body.bound = pool.is_none();
+        body.moves = 0;
+        body.estimate = self.estimate;
+        body.pool = pool.map_or(0, |p| p.id);
+        body.permit = false;
+        body.payload = None;
+        let spins = if self.watch { watch::spins(worker, pool, self.estimate) } else { 0 };
+        body.cell = if spins > 0 { worker.cells.take() } else { 0 };
+        worker.enter();
+        let watched = body.cell != 0;
+        let pending = if watched { Raw::default() } else { self.prepare_pending(entry, generation) };
+        if let Err(missed) = self.publish(worker, entry, generation) {
+            self.undo(worker, entry);
+            return Err(missed);
+        }
+        // `publish` ends with a full fence (SYNC POINT: pairs with the one in `Incarnation::advance`): either we see
+        // here that the worker was closed, or whoever closed it sees our entry.
+        if worker.state() >= CLOSED {
+            let state = if watched { State::Watched } else { State::Live };
+            if entry.word.transition(generation, state, State::Moving).is_ok() {
+                // SAFETY: we won the entry back.
+                let position = unsafe { entry.body() }.position;
+                if worker.link().starts(position).decide(position, Side::Node).is_ok() {
+                    self.undo(worker, entry);
+                    return Err(Missed::Gone);
+                }
+                if worker.state() == DOWN {
+                    // Teardown may have passed the entry before it was published.
+                    self.undo(worker, entry);
+                    return Err(Missed::Failed(beam::error(self.env, down_reason(self.env, worker))));
+                }
+                let _ = entry.word.transition(generation, State::Moving, state);
+            }
+        }
+        if watched { self.watch(worker, entry, generation, spins) } else { Ok(pending) }
+    }
+
+    /// Returns an entry that is ours, and what was prepared for its pending state.
+    fn undo(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) {
+        // SAFETY: the caller owns the entry: it never left FREE, or it was won back.
+        let body = unsafe { entry.body() };
+        body.handle = None;
+        if std::mem::take(&mut body.permit) {
+            self.permit = Permit::Held;
+        }
+        worker.settle(body, true);
+        slab::free(entry, true);
+    }
+
+    /// Writes the record; the entry is then WATCHED if it has a cell, else LIVE.
+    fn publish(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry, generation: u32) -> Result<(), Missed> {
+        // SAFETY: not published yet, still ours.
+        let body = unsafe { entry.body() };
+        let encoded = self.encoded;
+        let extent;
+        let (place, tail): (Place, &[u8]) = if encoded.blobs.is_empty() && encoded.terms.len() <= INLINE_PAYLOAD {
+            (Place::Inline, encoded.terms)
+        } else {
+            match Payload::place(worker, &encoded, self.dirty) {
+                Ok(payload) => {
+                    extent = payload.extent().encode();
+                    let place = payload.wire_place();
+                    body.payload = Some(payload);
+                    (place, &extent)
+                }
+                Err(PlaceError::NeedsDirty) => return Err(Missed::Failed(atoms().large)),
+                Err(PlaceError::Exhausted(detail)) => {
+                    let reason = beam::tuple(self.env, [atoms().exhausted, beam::binary(self.env, detail.as_bytes())]);
+                    return Err(Missed::Failed(beam::error(self.env, reason)));
+                }
+            }
+        };
+        let header = Header {
+            id: entry.id(generation),
+            cell: body.cell,
+            kind: self.encoded.kind,
+            place,
+            options: self.options,
+            len: tail.len() as u32,
+        }
+        .encode();
+        let requests = &worker.link().requests;
+        let mut claim = match requests.claim(header.len() + tail.len()) {
+            Err(PublishError::Full) => {
+                worker.link().request_waiting().raise();
+                requests.claim(header.len() + tail.len())
+            }
+            other => other,
+        }
+        .map_err(|problem| match problem {
+            PublishError::Full => Missed::Full,
+            PublishError::TooLarge => Missed::Failed(badarg(self.env, "args")),
+            PublishError::Corrupt => {
+                worker.kill(atoms().corrupt);
+                Missed::Gone
+            }
+        })?;
+        body.position = claim.position();
+        entry.incarnation.store(worker.serial(), Ordering::Relaxed);
+        let state = if body.cell != 0 { State::Watched } else { State::Live };
+        let moved = entry.word.transition(generation, State::Free, state);
+        debug_assert!(moved.is_ok());
+        claim.write(&header);
+        claim.write(tail);
+        claim.commit();
+        worker.wake();
+        Ok(())
+    }
+
+    /// Fills in what a reader needs to answer by message, and makes what the caller gets now. The entry must be ours.
+    fn prepare_pending(&mut self, entry: &'static Entry, generation: u32) -> Raw {
+        // SAFETY: the entry is free or watched by this very call.
+        let body = unsafe { entry.body() };
+        if self.permit != Permit::None {
+            if self.permit == Permit::Later {
+                semaphore::take();
+            }
+            self.permit = Permit::None;
+            body.permit = true;
+        }
+        if self.reply_to == ReplyTo::Cast {
+            return atoms().ok;
+        }
+        let env = body.env.get_or_insert_with(beam::MessageEnv::new).ptr();
+        let handle = PENDING.alloc(Pending { index: entry.index(), generation });
+        let term = handle.term(self.env);
+        let answer = if self.reply_to == ReplyTo::Sync {
+            // SAFETY: copies a term of the running call into the entry's environment.
+            body.reference = unsafe { rustler::sys::enif_make_copy(env, self.reference) };
+            beam::tuple(self.env, [atoms().pending, term])
+        } else {
+            body.reference = handle.term(env);
+            term
+        };
+        if let Some(pid) = beam::caller(self.env) {
+            body.caller = MaybeUninit::new(pid);
+            handle.monitor(self.env, &pid);
+        }
+        body.handle = Some(handle);
+        answer
+    }
+
+    /// Watches the reply cell; makes the call pending when the budget is used up.
+    fn watch(
+        &mut self,
+        worker: &Arc<Incarnation>,
+        entry: &'static Entry,
+        generation: u32,
+        spins: u32,
+    ) -> Result<Raw, Missed> {
+        // SAFETY: while the entry is WATCHED its body is ours.
+        let body = unsafe { entry.body() };
+        let (index, ticket) = cell_parts(body.cell);
+        let cells = &worker.link().cells;
+        let watched = watch::until_done(self.env, entry, generation, || cells.poll(index as usize, ticket), spins);
+        estimate::record(self.estimate, watched.nanoseconds);
+        if watched.done {
+            return Ok(match entry.word.transition(generation, State::Watched, State::Delivering) {
+                Ok(()) => self.take_cell(worker, entry),
+                Err(_) => {
+                    // Somebody handed an answer over as well; the worker's own, in the cell, is as good or better.
+                    // SAFETY: HANDED gives the slot to us.
+                    *unsafe { entry.handed() } = None;
+                    self.take_cell(worker, entry)
+                }
+            });
+        }
+        let pending = self.prepare_pending(entry, generation);
+        if entry.word.transition(generation, State::Watched, State::Live).is_err() {
+            return self.take_handed(worker, entry);
+        }
+        if cells.abandon(index as usize, ticket).is_ok() {
+            return Ok(pending);
+        }
+        // Done after all. Unless teardown was faster, the result is ours.
+        if entry.word.transition(generation, State::Live, State::Delivering).is_err() {
+            return Ok(pending);
+        }
+        Ok(self.take_cell(worker, entry))
+    }
+
+    /// Takes the result out of the cell. The entry is ours.
+    fn take_cell(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) -> Raw {
+        // SAFETY: the caller won the entry.
+        let body = unsafe { entry.body() };
+        let mut payload = MaybeUninit::<[u8; CELL_PAYLOAD]>::uninit();
+        // SAFETY: an array of bytes has no invalid values; `read` fills what it reports as its length.
+        let bytes = unsafe { &mut *payload.as_mut_ptr() };
+        let (index, _) = cell_parts(body.cell);
+        let reply = worker
+            .link()
+            .cells
+            .read(index as usize, bytes)
+            .ok()
+            .and_then(|len| term::decode_reply(self.env, &bytes[..len], self.options.0, &NoBlobs).ok());
+        self.finish(worker, entry);
+        reply.unwrap_or_else(|| {
+            worker.kill(atoms().corrupt);
+            beam::error(self.env, beam::tuple(self.env, [atoms().worker_down, atoms().corrupt]))
+        })
+    }
+
+    /// Takes the answer that a reader or teardown left with the entry.
+    fn take_handed(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) -> Result<Raw, Missed> {
+        // SAFETY: the entry is HANDED: slot and body are ours.
+        let (handed, position) = unsafe { (entry.handed().take(), entry.body().position) };
+        match handed {
+            Some(Handed::Reply(reply)) => {
+                let answer = reply.decode(self.env, self.options, worker);
+                self.finish(worker, entry);
+                Ok(answer.unwrap_or_else(|_| {
+                    worker.kill(atoms().corrupt);
+                    beam::error(self.env, beam::tuple(self.env, [atoms().worker_down, atoms().corrupt]))
+                }))
+            }
+            Some(Handed::Down) | None => {
+                let ours = worker.link().starts(position).decide(position, Side::Node).is_ok();
+                self.undo(worker, entry);
+                Err(if ours {
+                    Missed::Gone
+                } else {
+                    Missed::Failed(beam::error(self.env, down_reason(self.env, worker)))
+                })
+            }
+        }
+    }
+
+    /// Frees an entry whose answer was taken inline.
+    fn finish(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) {
+        // SAFETY: the caller won the entry.
+        let body = unsafe { entry.body() };
+        body.handle = None;
+        let permit = std::mem::take(&mut body.permit);
+        worker.settle(body, false);
+        slab::free(entry, true);
+        if permit {
+            semaphore::give_back(self.env);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! How long a caller watches its reply cell before it returns to the scheduler.
+//!
+//! Sleeping and waking costs a process switch and a message, 6 us each way; watching costs the scheduler the time that
+//! the call takes. So a caller watches where the answer is expected within the budget: its worker is awake, has next
+//! to nothing queued, and the callable's recent service time fits. At least one core is left to the workers.
+
+use crate::beam::EnvPtr;
+use crate::estimate;
+use crate::incarnation::Incarnation;
+use crate::pool::Pool;
+use crate::slab::Entry;
+use shm_proto::entry::State;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// What one turn of the loop costs on this machine, and how many processors it has.
+struct Machine {
+    processors: usize,
+    nanoseconds_per_spin: f32,
+}
+
+static MACHINE: OnceLock<Machine> = OnceLock::new();
+
+/// Spins measured at load: enough to be exact to a few percent, about 50 us.
+const SAMPLE: u32 = 2000;
+
+/// Measures the machine. Called at load.
+pub fn init() {
+    MACHINE.get_or_init(|| {
+        let best = (0..5)
+            .map(|_| {
+                let start = Instant::now();
+                for _ in 0..SAMPLE {
+                    std::hint::spin_loop();
+                }
+                start.elapsed().as_nanos() as f32 / SAMPLE as f32
+            })
+            .fold(f32::INFINITY, f32::min);
+        Machine {
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            nanoseconds_per_spin: best.max(0.3),
+        }
+    });
+}
+
+/// A callable whose calls take longer than this is never watched: a process switch and a message cost less.
+const WORTH_NS: u32 = 12_000;
+
+/// Turns of the loop that this call may take; 0: do not watch.
+#[inline]
+pub fn spins(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> u32 {
+    let Some(machine) = MACHINE.get() else { return 0 };
+    let budget_us = pool.map_or(worker.inline_budget_us, |p| p.inline_budget_us);
+    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.in_flight() > worker.executors {
+        return 0;
+    }
+    let expected = estimate::expected(slot);
+    if expected > WORTH_NS {
+        return 0;
+    }
+    let budget_ns = budget_us * 1000;
+    let wait = (expected * 4).clamp(2_000, budget_ns);
+    (wait as f32 / machine.nanoseconds_per_spin) as u32
+}
+
+/// What came of watching.
+pub struct Watched {
+    pub done: bool,
+    pub nanoseconds: u64,
+}
+
+/// Polls until `done`, until somebody handed an answer over, or until the spins are used up.
+#[inline]
+pub fn until_done(env: EnvPtr, entry: &Entry, generation: u32, done: impl Fn() -> bool, spins: u32) -> Watched {
+    let mut spun = 0;
+    let mut finished = false;
+    while spun < spins {
+        if done() {
+            finished = true;
+            break;
+        }
+        spun += 1;
+        if spun % 64 == 0 && entry.word.load() != (generation, State::Watched) {
+            break;
+        }
+        std::hint::spin_loop();
+    }
+    let nanoseconds = (spun as f32 * MACHINE.get().map_or(1.0, |m| m.nanoseconds_per_spin)) as u64;
+    // A slice is about 1 ms: one percent for each 10 us.
+    if nanoseconds >= 10_000 {
+        let percent = (nanoseconds / 10_000).min(100) as i32;
+        // SAFETY: called with the environment of the running NIF call.
+        unsafe { rustler::sys::enif_consume_timeslice(env, percent) };
+    }
+    Watched { done: finished, nanoseconds }
+}

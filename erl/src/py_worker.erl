@@ -288,7 +288,8 @@ launch(#data{id = Id, spec = Spec} = Data) ->
         ring_size => maps:get(ring_size, Spec),
         arena_size => maps:get(arena_size, Spec),
         executors => maps:get(num_executors, Spec),
-        max_threads => maps:get(max_threads, Spec)
+        max_threads => maps:get(max_threads, Spec),
+        inline_budget_us => maps:get(inline_budget_us, Spec)
     },
     case py_nif:worker_new(Options) of
         {ok, Worker, Handshake} ->
@@ -315,7 +316,9 @@ open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interprete
                     {ok, Data#data{port = Port}}
             end
     catch
-        error:Reason -> {error, text("could not start ~ts: ~tp", [Host, Reason])}
+        error:Reason ->
+            ok = kill(start_failed, Data),
+            {error, text("could not start ~ts: ~tp", [Host, Reason])}
     end.
 
 -spec send(binary(), #data{}) -> ok.

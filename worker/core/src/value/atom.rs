@@ -7,7 +7,7 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use crate::object::Object;
 
 /// Characters that the BEAM allows in an atom.
-const MAX_CHARACTERS: isize = 255;
+pub(super) const MAX_CHARACTERS: isize = 255;
 
 /// The class `erlang.atom`, a subclass of `str`; NULL with a Python exception set.
 ///
@@ -15,7 +15,7 @@ const MAX_CHARACTERS: isize = 255;
 /// The GIL is held.
 pub(super) unsafe fn create_type() -> *mut PyTypeObject {
     let mut slots = [
-        slot(ffi::Py_tp_new, new as *mut c_void),
+        slot(ffi::Py_tp_init, init as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
         slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
         slot(0, std::ptr::null_mut()),
@@ -42,35 +42,26 @@ pub(super) fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc }
 }
 
+/// Checks the arguments, which `str.__new__` would take in more forms. (A `tp_new` of our own could not call that of `str`:
+/// CPython 3.9 gives out no slots of static types.)
+///
 /// # Safety
-/// Called by CPython as a `tp_new`.
-unsafe extern "C" fn new(
-    class: *mut PyTypeObject,
-    args: *mut PyObject,
-    kwargs: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: CPython passes a class, a tuple and a dict or NULL, and holds the GIL.
+/// Called by CPython as a `tp_init`.
+unsafe extern "C" fn init(_this: *mut PyObject, args: *mut PyObject, kwargs: *mut PyObject) -> c_int {
+    // SAFETY: CPython passes a tuple and a dict or NULL, and holds the GIL.
     unsafe {
         let named = !kwargs.is_null() && ffi::PyDict_Size(kwargs) != 0;
-        if named || ffi::PyTuple_Size(args) != 1 {
-            return type_error(c"erlang.atom takes one argument: its name");
-        }
-        let name = ffi::PyTuple_GetItem(args, 0);
-        if ffi::PyUnicode_Check(name) == 0 {
-            return type_error(c"the name of an atom must be a str");
-        }
-        if ffi::PyUnicode_GetLength(name) > MAX_CHARACTERS {
-            let message = c"an atom has at most 255 characters";
-            ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
-            return std::ptr::null_mut();
-        }
-        let base = (&raw mut ffi::PyUnicode_Type).cast::<PyObject>();
-        let Some(base_new) = Object::owned(ffi::PyObject_GetAttrString(base, c"__new__".as_ptr()))
-        else {
-            return std::ptr::null_mut();
+        let (class, message) = if named || ffi::PyTuple_Size(args) != 1 {
+            (ffi::PyExc_TypeError, c"erlang.atom takes one argument: its name")
+        } else if ffi::PyUnicode_Check(ffi::PyTuple_GetItem(args, 0)) == 0 {
+            (ffi::PyExc_TypeError, c"the name of an atom must be a str")
+        } else if ffi::PyUnicode_GetLength(ffi::PyTuple_GetItem(args, 0)) > MAX_CHARACTERS {
+            (ffi::PyExc_ValueError, c"an atom has at most 255 characters")
+        } else {
+            return 0;
         };
-        let end = std::ptr::null_mut::<PyObject>();
-        ffi::PyObject_CallFunctionObjArgs(base_new.as_ptr(), class.cast::<PyObject>(), name, end)
+        ffi::PyErr_SetString(class, message.as_ptr());
+        -1
     }
 }
 
@@ -84,12 +75,4 @@ unsafe extern "C" fn repr(this: *mut PyObject) -> *mut PyObject {
         };
         ffi::PyUnicode_FromFormat(c"erlang.atom(%R)".as_ptr(), plain.as_ptr())
     }
-}
-
-/// # Safety
-/// The GIL is held.
-unsafe fn type_error(message: &std::ffi::CStr) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe { ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr()) };
-    std::ptr::null_mut()
 }

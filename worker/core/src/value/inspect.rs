@@ -2,8 +2,10 @@
 
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
-use shm_proto::request::UnknownAs;
+use shm_proto::etf::TooLong;
+use shm_proto::request::{NoneAs, UnknownAs};
 
+use super::atom::MAX_CHARACTERS;
 use super::encode::{Container, EncodeError, Encoder, Step, Written, unsupported};
 use super::extent::BufferView;
 use super::{lazy, ndarray, opaque};
@@ -146,11 +148,30 @@ pub(super) unsafe fn text(encoder: &mut Encoder<'_>, object: &Object) -> Result<
         }
         let bytes = std::slice::from_raw_parts(data.cast(), len as usize);
         if ffi::Py_TYPE(pointer) == encoder.interp.atom_type {
-            let name = std::str::from_utf8_unchecked(bytes);
-            return encoder.writer.atom(name).map_err(|_| unsupported(pointer));
+            if ffi::PyUnicode_GetLength(pointer) > MAX_CHARACTERS {
+                return Err(unsupported(pointer));
+            }
+            return match atom(encoder, std::str::from_utf8_unchecked(bytes)) {
+                Ok(()) => Ok(()),
+                Err(_) => Err(unsupported(pointer)),
+            };
         }
         encoder.binary(bytes, object)
     }
+}
+
+/// Atoms that have a tag of their own are written with it, so that one atom has one encoding.
+fn atom(encoder: &mut Encoder<'_>, name: &str) -> Result<(), TooLong> {
+    let writer = &mut encoder.writer;
+    match name {
+        "true" | "false" => writer.bool(name == "true"),
+        "none" if encoder.options.none() == NoneAs::None => writer.none(),
+        "nan" => writer.nan(),
+        "infinity" => writer.inf(),
+        "neg_infinity" => writer.neg_inf(),
+        _ => return writer.atom(name),
+    }
+    Ok(())
 }
 
 /// # Safety

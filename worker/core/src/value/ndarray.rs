@@ -41,13 +41,23 @@ unsafe fn build(numpy: &Object, dtype: &str, shape: ShapeIter<'_>, data: &[u8]) 
                 return None;
             }
         }
-        let dtype = Object::text(dtype)?;
+        let make_dtype = numpy.attribute(c"dtype")?;
+        let name = Object::text(dtype)?;
+        let end = std::ptr::null_mut::<PyObject>();
+        let dtype = Object::owned(ffi::PyObject_CallFunctionObjArgs(
+            make_dtype.as_ptr(),
+            name.as_ptr(),
+            end,
+        ))?;
+        // numpy itself would take the bytes for pointers to objects.
+        if dtype.attribute(c"hasobject")?.as_ptr() != ffi::Py_False() {
+            return value_error(c"an array of objects cannot come from bytes");
+        }
         let memory = Object::owned(ffi::PyByteArray_FromStringAndSize(
             data.as_ptr().cast(),
             data.len() as isize,
         ))?;
         let class = numpy.attribute(c"ndarray")?;
-        let end = std::ptr::null_mut::<PyObject>();
         let array = Object::owned(ffi::PyObject_CallFunctionObjArgs(
             class.as_ptr(),
             extents.as_ptr(),
@@ -57,12 +67,18 @@ unsafe fn build(numpy: &Object, dtype: &str, shape: ShapeIter<'_>, data: &[u8]) 
         ))?;
         let size = ffi::PyLong_AsSize_t(array.attribute(c"nbytes")?.as_ptr());
         if size != data.len() {
-            let message = c"the data of an array do not have the size of its shape";
-            ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
-            return None;
+            return value_error(c"the data of an array do not have the size of its shape");
         }
         Some(array)
     }
+}
+
+/// # Safety
+/// The GIL is held.
+unsafe fn value_error(message: &std::ffi::CStr) -> Option<Object> {
+    // SAFETY: the GIL is held.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr()) };
+    None
 }
 
 /// Writes or opens an array: as nested lists, or with its dtype, shape and data if the caller asked for it.

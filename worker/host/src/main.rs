@@ -19,27 +19,31 @@ use std::process::ExitCode;
 const CONTROL_OUT: RawFd = 4;
 
 fn main() -> ExitCode {
-    let Err(error) = run();
-    report(&error.to_string());
+    let mut control_out = CONTROL_OUT;
+    let Err(error) = run(&mut control_out);
+    report(control_out, &error.to_string());
     ExitCode::FAILURE
 }
 
-fn run() -> Result<std::convert::Infallible, Box<dyn std::error::Error>> {
+/// Keeps `control_out` at the number by which a failure can be reported.
+fn run(control_out: &mut RawFd) -> Result<std::convert::Infallible, Box<dyn std::error::Error>> {
     let args = args::parse(std::env::args_os().skip(1))?;
-    let control = process::prepare(&args)?;
+    let control = process::move_control()?;
+    *control_out = control.output;
+    process::prepare(&args)?;
     environment::clean();
     Err(become_python::exec(&args, control).into())
 }
 
 /// Sends the reason of a failed start as a `{packet, 2}` frame; on stderr when nobody listens.
-fn report(text: &str) {
+fn report(control_out: RawFd, text: &str) {
     let text = &text.as_bytes()[..text.len().min(4096)];
     let mut frame = Vec::with_capacity(text.len() + 3);
     frame.extend_from_slice(&(text.len() as u16 + 1).to_be_bytes());
     frame.push(b'f');
     frame.extend_from_slice(text);
     // SAFETY: only borrowed for one write; a closed descriptor makes that write fail with EBADF.
-    let out = unsafe { BorrowedFd::borrow_raw(CONTROL_OUT) };
+    let out = unsafe { BorrowedFd::borrow_raw(control_out) };
     if nix::unistd::write(out, &frame).is_err() {
         let mut line = b"py_host: ".to_vec();
         line.extend_from_slice(text);

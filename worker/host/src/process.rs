@@ -39,15 +39,24 @@ pub enum PrepareError {
     Directory(OsString, io::Error),
 }
 
-/// Puts the process into the state that Python expects and moves the control channel out of the way of user
-/// code. Must be called while the process has one thread.
-pub fn prepare(args: &Args) -> Result<Control, PrepareError> {
+/// Moves the control channel out of the way of user code.
+///
+/// # Errors
+/// [`PrepareError::NoControl`] if there is none.
+pub fn move_control() -> Result<Control, PrepareError> {
+    Ok(Control { input: move_up(3)?, output: move_up(4)? })
+}
+
+/// Puts the process into the state that Python expects. Must be called while the process has one thread.
+///
+/// # Errors
+/// [`PrepareError`] names the step that failed.
+pub fn prepare(args: &Args) -> Result<(), PrepareError> {
     // The worker ends itself by killing its group, which therefore must be its own. EPERM: it leads a session.
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
     // A stopped process cannot see the end of its control channel; this reaches it. Kept across exec.
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     reset_signals();
-    let control = Control { input: move_up(3)?, output: move_up(4)? };
     null_stdin()?;
     for fd in [1, 2] {
         make_blocking(fd);
@@ -60,7 +69,7 @@ pub fn prepare(args: &Args) -> Result<Control, PrepareError> {
         std::env::set_current_dir(directory)
             .map_err(|e| PrepareError::Directory(directory.clone().into_os_string(), e))?;
     }
-    Ok(control)
+    Ok(())
 }
 
 /// OTP hands down ignored signals (SIGPIPE, SIGFPE, ...) and the Rust runtime adds SIGPIPE.

@@ -83,8 +83,8 @@ fn a_killed_worker_is_just_gone() {
 #[test]
 fn a_stopped_worker_ends_with_its_parent() {
     let python = &pythons()[0];
-    let (their_input, _our_output) = nix::unistd::pipe().unwrap();
-    let (our_input, their_output) = nix::unistd::pipe().unwrap();
+    let (their_input, _our_output) = node::pipe();
+    let (our_input, their_output) = node::pipe();
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "\"$@\" & wait", "sh", env!("CARGO_BIN_EXE_py_host"), "--python"])
@@ -119,11 +119,12 @@ fn forked_children_end_where_they_return() {
                 pid = os.fork()
                 return pid
             def closed():
+                high = lambda: [fd for fd in os.listdir('/proc/self/fd') if int(fd) >= 1000]
+                assert len(high()) == 5, high()
                 r, wr = os.pipe()
                 pid = os.fork()
                 if pid == 0:
-                    left = [fd for fd in os.listdir('/proc/self/fd') if int(fd) >= 60]
-                    os.write(wr, repr(left).encode())
+                    os.write(wr, repr(high()).encode())
                     os._exit(0)
                 os.close(wr)
                 os.waitpid(pid, 0)
@@ -168,8 +169,8 @@ fn a_start_that_fails_says_why() {
         ("/no/such/python", node::core(), "could not start Python \"/no/such/python\": ENOENT"),
         (pythons()[0].to_str().unwrap(), "/no/such/core.so".into(), "could not load the worker core"),
     ] {
-        let (their_input, _our_output) = nix::unistd::pipe().unwrap();
-        let (our_input, their_output) = nix::unistd::pipe().unwrap();
+        let (their_input, _our_output) = node::pipe();
+        let (our_input, their_output) = node::pipe();
         let mut host = Command::new(env!("CARGO_BIN_EXE_py_host"));
         host.args(["--python", python, "--core"]).arg(core).args(["--pool", "p", "--id", "1"]);
         let mut child = node::spawn(host, their_input, their_output);
@@ -215,8 +216,8 @@ fn paths_with_odd_characters_work() {
     std::fs::create_dir_all(&directory).unwrap();
     let link = directory.join("core.so");
     std::fs::copy(node::core(), &link).unwrap();
-    let (their_input, our_output) = nix::unistd::pipe().unwrap();
-    let (our_input, their_output) = nix::unistd::pipe().unwrap();
+    let (their_input, our_output) = node::pipe();
+    let (our_input, their_output) = node::pipe();
     let mut host = Command::new(env!("CARGO_BIN_EXE_py_host"));
     host.arg("--python").arg(&pythons()[0]).arg("--core").arg(&link).args(["--pool", "p", "--id", "1"]);
     let mut child = node::spawn(host, their_input, their_output);

@@ -91,6 +91,11 @@ pub fn core() -> PathBuf {
     .clone()
 }
 
+/// A pipe that no child inherits by accident: read end, write end.
+pub fn pipe() -> (OwnedFd, OwnedFd) {
+    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap()
+}
+
 /// Runs `command` with the two ends of a control channel as descriptors 3 and 4.
 pub fn spawn(mut command: Command, input: OwnedFd, output: OwnedFd) -> Child {
     use nix::fcntl::{FcntlArg, fcntl};
@@ -139,8 +144,8 @@ impl Worker {
 
     /// Starts a worker without waiting for it to be ready.
     pub fn launch(python: &Path, start: &Start) -> Self {
-        let (their_input, our_output) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
-        let (our_input, their_output) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let (their_input, our_output) = pipe();
+        let (our_input, their_output) = pipe();
         let mut command = Command::new(env!("CARGO_BIN_EXE_py_host"));
         command
             .arg("--python")
@@ -165,7 +170,7 @@ impl Worker {
             responses,
             replies: HashMap::new(),
             next_id: 1,
-            next_ticket: 1,
+            next_ticket: 0,
             version: String::new(),
         };
         worker.send(&ToWorker::Handshake(Box::new(handshake)));
@@ -270,10 +275,15 @@ impl Worker {
         self.reply(id)
     }
 
+    /// A ticket that no cell has seen.
+    pub fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
     /// A call whose answer comes through the reply cell.
     pub fn call_by_cell(&mut self, module: &str, function: &str, args: &[Arg<'_>]) -> Reply {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+        let ticket = self.ticket();
         let cell = Header::cell(ticket, 0);
         self.submit_to_cell(Kind::Call, 0, cell, |w| write_call(w, module, function, args, &[]));
         let end = Instant::now() + LIMIT;

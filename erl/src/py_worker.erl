@@ -35,6 +35,7 @@
     spec :: py_pool:spec(),
     native :: py_nif:pool(),
     worker :: undefined | py_nif:worker(),
+    serial = 0 :: non_neg_integer(),
     port :: undefined | port(),
     os_pid :: undefined | pos_integer(),
     text = <<>> :: binary(),
@@ -112,7 +113,7 @@ starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
     failed(text("unexpected frame ~tp", [Frame]), Data);
 starting(info, {Port, {exit_status, Status}}, #data{port = Port} = Data) ->
     failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
-starting(info, {py_down, Worker, Reason}, #data{worker = Worker} = Data) ->
+starting(info, {py_down, Serial, Reason, _}, #data{serial = Serial} = Data) ->
     failed(text("it ended before it was ready (~tp)", [Reason]), Data);
 starting(info, {py_response, Handle, {ok, _}}, #data{step = {Handle, _}} = Data) ->
     next_step(Data#data{step = undefined});
@@ -183,7 +184,8 @@ ready({timeout, {grace, Request}}, over, #data{stuck = Stuck, spec = Spec, worke
             ok = py_pool:notify(Pool, replace),
             drain(Data)
     end;
-ready(info, {py_down, Worker, Reason}, #data{worker = Worker} = Data) ->
+ready(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
+    _ = [?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]) || is_binary(Check)],
     died(Reason, Data);
 ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} = Data) ->
     %% The process may be gone and its reader thread not have noticed: this makes sure that it does.
@@ -216,7 +218,7 @@ draining({timeout, drain}, over, #data{worker = Worker} = Data) ->
     {keep_state, Data};
 draining({timeout, {grace, _}}, over, Data) ->
     {keep_state, Data};
-draining(info, {py_down, Worker, _}, #data{worker = Worker} = Data) ->
+draining(info, {py_down, Serial, _, _}, #data{serial = Serial} = Data) ->
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
@@ -236,6 +238,9 @@ leave_pool(#data{native = Native, worker = Worker}) ->
 serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kill_grace := Grace}} = Data) ->
     ok = send(<<"I", Request:64/little>>, Data),
     {keep_state, Data#data{stuck = Stuck#{Request => true}}, [{{timeout, {grace, Request}}, Grace, over}]};
+serving(info, {py_raise, Request}, _State, Data) ->
+    ok = send(<<"I", Request:64/little>>, Data),
+    {keep_state, Data};
 serving(info, {py_ended, Request}, _State, #data{stuck = Stuck} = Data) ->
     {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, [{{timeout, {grace, Request}}, cancel}]};
 serving({timeout, ping}, send, _State, #data{pinged = N} = Data) ->
@@ -293,7 +298,8 @@ launch(#data{id = Id, spec = Spec} = Data) ->
     },
     case py_nif:worker_new(Options) of
         {ok, Worker, Handshake} ->
-            open(Data#data{worker = Worker, attached = false, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
+            #{serial := Serial} = py_nif:worker_info(Worker),
+            open(Data#data{worker = Worker, serial = Serial, attached = false, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
         {error, {Reason, Detail}} ->
             {error, text("could not make its shared memory: ~tp, ~ts", [Reason, Detail])}
     end.
@@ -431,9 +437,9 @@ kill_and_wait(Data) ->
     ok.
 
 -spec await_down(#data{}, non_neg_integer()) -> boolean().
-await_down(#data{worker = Worker}, Timeout) ->
+await_down(#data{serial = Serial}, Timeout) ->
     receive
-        {py_down, Worker, _} -> true
+        {py_down, Serial, _, _} -> true
     after Timeout ->
         false
     end.

@@ -292,6 +292,10 @@ fn worker_kill(env: EnvPtr, args: &[Raw]) -> Raw {
     }
     worker.0.advance(CLOSED);
     worker.0.kill(args[1]);
+    if !worker.0.was_attached() {
+        // No reader thread will settle it.
+        janitor::push(janitor::Job::OwnerDown(worker.0.clone()));
+    }
     atoms().ok
 }
 
@@ -303,6 +307,7 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
         env,
         [
             ("id", beam::uint(env, worker.id)),
+            ("serial", beam::uint(env, worker.serial())),
             ("in_flight", beam::uint(env, u64::from(worker.in_flight()))),
             ("served", beam::uint(env, telemetry.served())),
             ("state", incarnation::state_atom(worker.state())),

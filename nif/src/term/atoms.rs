@@ -9,12 +9,12 @@ use shm_proto::etf::tags;
 use crate::beam::{EnvPtr, Raw};
 
 macro_rules! atoms {
-    ($($name:ident = $text:literal),* $(,)?) => {
+    ($($(#[$meta:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// Words of atoms and of the empty list: immediates, the same in every environment for the life of the node.
         pub(super) struct Words {
             /// The empty list.
             pub nil_list: Raw,
-            $(pub $name: Raw,)*
+            $($(#[$meta])* pub $name: Raw,)*
         }
 
         impl Words {
@@ -60,7 +60,7 @@ atoms! {
     request = "request",
     unsupported_term = "unsupported_term",
     unsupported_object = "unsupported_object",
-    // Named in reasons that a worker builds.
+    #[expect(dead_code, reason = "has to exist, since reasons that a worker builds name it")]
     duplicate_key = "duplicate_key",
     system_limit = "system_limit",
     interrupted = "interrupted",

@@ -164,7 +164,13 @@ impl Decoder<'_> {
                 let made = unsafe {
                     sys::enif_make_map_from_arrays(self.env, keys.as_ptr(), keys.as_ptr().add(pairs), pairs, &mut map)
                 };
-                if made == 0 { Err(DecodeError::Refused(Refusal::Keys)) } else { Ok(map) }
+                let mut size = 0;
+                // Large maps are made even if keys are equal (OTP 25), with one of the values.
+                // SAFETY: `map` was made above.
+                if made == 0 || unsafe { sys::enif_get_map_size(self.env, map, &mut size) } == 0 || size != pairs {
+                    return Err(DecodeError::Refused(Refusal::Keys));
+                }
+                Ok(map)
             }
         }
     }

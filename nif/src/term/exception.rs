@@ -12,13 +12,8 @@ use super::decode::{Blobs, LIMITS, whole};
 use super::refusal::{Corrupt, DecodeError, Refusal};
 use crate::beam::{self, EnvPtr, Raw};
 
-/// How many exception types may still become atoms that the node did not have.
+/// How many exception types may still become atoms that the node did not have; those beyond are `'PythonError'`.
 static NEW_TYPE_NAMES: AtomicUsize = AtomicUsize::new(1000);
-
-/// Sets how many exception types may become atoms that the node does not have yet; those beyond are `'PythonError'`.
-pub fn set_new_type_names(count: usize) {
-    NEW_TYPE_NAMES.store(count, Ordering::Relaxed);
-}
 
 /// Decodes the payload of a reply to `{ok, Value}` or `{error, Reason}`.
 ///

@@ -61,7 +61,7 @@ impl MapFrame {
 
 impl Drop for MapFrame {
     fn drop(&mut self) {
-        // SAFETY: created in `new`, destroyed once.
+        // SAFETY: created in `new`, destroyed once, and inside the NIF call (the emulator looks at the map again).
         unsafe { sys::enif_map_iterator_destroy(self.env, &mut self.iterator) };
     }
 }

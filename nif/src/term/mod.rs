@@ -19,11 +19,10 @@ mod special;
 
 pub use decode::{Blobs, NoBlobs};
 pub use encode::EncodeError;
-pub use exception::{decode_parts, decode_reply, set_new_type_names};
+pub use exception::{decode_parts, decode_reply};
 pub use nifs::{decode as nif_decode, encode as nif_encode};
 pub use refusal::Corrupt;
 pub use request::{Encoded, with_request};
-pub use scratch::Blob;
 
 /// Option bit of `submit` that the worker does not see: no tuple has a special meaning.
 pub const TAGS_OFF: u16 = 1 << 9;

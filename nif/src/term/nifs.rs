@@ -80,7 +80,7 @@ fn encode_within(env: EnvPtr, argc: c_int, argv: *const Raw, budget: usize) -> O
 }
 
 fn assemble(env: EnvPtr, scratch: &Scratch) -> Raw {
-    if scratch.blobs.is_empty() {
+    if scratch.blob_bytes == 0 {
         return beam::binary(env, &scratch.terms);
     }
     let area = scratch.terms.len().next_multiple_of(64);

@@ -83,16 +83,25 @@ thread_local! {
     static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
+/// Forgets everything that points into the environment of the NIF call when the call is done with the buffers, even by a panic.
+struct Borrowed<'a>(&'a mut Scratch);
+
+impl Drop for Borrowed<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.frames.clear();
+        self.0.blobs.clear();
+        self.0.trim();
+    }
+}
+
 /// Runs `body` with the thread's buffers (with fresh ones if `body` runs inside another such call).
 #[inline]
 pub(super) fn with_scratch<R>(body: impl FnOnce(&mut Scratch) -> R) -> R {
     SCRATCH.with(|cell| match cell.try_borrow_mut() {
         Ok(mut slot) => {
-            let scratch = slot.get_or_insert_with(Scratch::new);
-            let result = body(scratch);
-            scratch.blobs.clear();
-            scratch.trim();
-            result
+            let borrowed = Borrowed(slot.get_or_insert_with(Scratch::new));
+            body(borrowed.0)
         }
         Err(_) => body(&mut Scratch::new()),
     })

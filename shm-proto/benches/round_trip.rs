@@ -7,13 +7,14 @@ use std::{
     hint::{black_box, spin_loop},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use criterion::{Criterion, criterion_group};
+use crossbeam_utils::CachePadded;
 use shm_proto::{
     arbiter::Side,
     cell::CELL_PAYLOAD,
@@ -103,6 +104,36 @@ impl Caller {
     }
 }
 
+/// Two words that two threads answer each other with: what the machine takes for moving a cache line there and back.
+fn cache_lines(c: &mut Criterion) {
+    let words: Arc<[CachePadded<AtomicU64>; 2]> = Arc::default();
+    let answering = Arc::clone(&words);
+    let server = thread::spawn(move || {
+        let mut seen = 0;
+        while seen != u64::MAX {
+            let word = answering[0].load(Ordering::Acquire);
+            if word != seen {
+                seen = word;
+                answering[1].store(word, Ordering::Release);
+            } else {
+                spin_loop();
+            }
+        }
+    });
+    let mut n = 0;
+    c.bench_function("one cache line each way, two threads", |b| {
+        b.iter(|| {
+            n += 1;
+            words[0].store(n, Ordering::Release);
+            while words[1].load(Ordering::Acquire) != n {
+                spin_loop();
+            }
+        });
+    });
+    words[0].store(u64::MAX, Ordering::Release);
+    server.join().expect("server ends");
+}
+
 fn cell_round_trip(c: &mut Criterion) {
     with_worker(|caller| {
         c.bench_function("ring and cell, two threads", |b| b.iter(|| caller.call()));
@@ -150,7 +181,7 @@ fn print_percentiles() {
     });
 }
 
-criterion_group!(benches, publish_and_consume, cell_round_trip);
+criterion_group!(benches, publish_and_consume, cache_lines, cell_round_trip);
 
 fn main() {
     benches();

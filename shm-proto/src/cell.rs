@@ -81,16 +81,15 @@ impl CellWriter {
         if index >= self.0.words.len() || payload.len() > CELL_PAYLOAD || ticket == 0 {
             return Err(Abandoned);
         }
-        let arbiter = self.0.arbiter(index);
-        if arbiter.peek(ticket).is_some() {
-            return Err(Abandoned);
-        }
+        // Not looked at first: the line belongs to the polling caller, and a read before the write moves it twice. A cell
+        // that was given up stays ours to write until the response record is consumed.
         let at = index * CELL + 8;
         self.0
             .bytes
             .write(at, &(payload.len() as u64).to_le_bytes());
         self.0.bytes.write(at + 8, payload);
-        arbiter
+        self.0
+            .arbiter(index)
             .decide(ticket, Side::Worker)
             .map_err(|Lost { .. }| Abandoned)
     }

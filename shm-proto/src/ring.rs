@@ -360,6 +360,9 @@ impl Consumer {
         let mut budget = self.memory.capacity();
         loop {
             let index = self.memory.index(self.head);
+            // Commit word and record are two cache lines; fetching them side by side saves a polling consumer one transfer
+            // of about 100 ns.
+            self.memory.slots.prefetch(index * SLOT);
             // SYNC POINT: pairs with the Release store in `Producer::commit`.
             let commit = self.memory.commits.at(index).load(Ordering::Acquire);
             if commit >> 16 != self.head {

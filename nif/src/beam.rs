@@ -128,9 +128,8 @@ pub fn map<const N: usize>(env: EnvPtr, pairs: [(&str, Raw); N]) -> Raw {
     let values: [Raw; N] = std::array::from_fn(|i| pairs[i].1);
     let mut term = Raw::default();
     // SAFETY: both arrays hold N terms of `env`.
-    unsafe {
-        sys::enif_make_map_from_arrays(env, keys.as_ptr(), values.as_ptr(), N, &mut term);
-    }
+    let made = unsafe { sys::enif_make_map_from_arrays(env, keys.as_ptr(), values.as_ptr(), N, &mut term) };
+    assert!(made != 0, "keys are distinct");
     term
 }
 

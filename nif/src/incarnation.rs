@@ -5,7 +5,7 @@
 
 use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::janitor::{self, Job};
-use crate::resource::{Kind, Resource};
+use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
 use crate::wait::Queue;
 use crossbeam_utils::CachePadded;
@@ -91,6 +91,8 @@ pub struct Incarnation {
     pidfd: OnceLock<OwnedFd>,
     /// Pools that route to this worker, by id.
     pools: Mutex<Vec<u32>>,
+    /// The one resource that stands for this incarnation in Erlang, until it is torn down.
+    term: Mutex<Option<Owned<WorkerRef>>>,
 }
 
 // SAFETY: ErlNifPid is a plain word; all else is Send.
@@ -119,7 +121,25 @@ impl Incarnation {
             os_pid: AtomicI32::new(0),
             pidfd: OnceLock::new(),
             pools: Mutex::default(),
+            term: Mutex::default(),
         }
+    }
+
+    /// Makes the resource that stands for the incarnation; it lives at least until `drop_term`.
+    pub fn make_term(self: &Arc<Self>) -> Owned<WorkerRef> {
+        let term = WORKER.alloc(WorkerRef(self.clone()));
+        *self.term.lock().unwrap_or_else(|e| e.into_inner()) = Some(term.clone());
+        term
+    }
+
+    /// A term for the incarnation, unless it was torn down.
+    pub fn term(&self, env: EnvPtr) -> Option<Raw> {
+        self.term.lock().unwrap_or_else(|e| e.into_inner()).as_ref().map(|term| term.term(env))
+    }
+
+    /// Lets the resource go; part of teardown.
+    pub fn drop_term(&self) {
+        drop(self.term.lock().unwrap_or_else(|e| e.into_inner()).take());
     }
 
     /// The shared memory.

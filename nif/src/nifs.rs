@@ -5,7 +5,7 @@
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{self, Cancelled, PENDING};
-use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER, WorkerRef};
+use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
 use crate::{janitor, reader, registry, semaphore, slab, submit, teardown};
@@ -195,8 +195,8 @@ fn pool_info(env: EnvPtr, args: &[Raw]) -> Raw {
 /// N. As an unbound submission chooses.
 fn choose(env: EnvPtr, args: &[Raw]) -> Raw {
     let pool = arg!(env, POOL.get(env, args[0]));
-    match pool::choose(&pool.0.workers()) {
-        Some(worker) => beam::tuple(env, [atoms().ok, WORKER.alloc(WorkerRef(worker.clone())).term(env)]),
+    match pool::choose(&pool.0.workers()).and_then(|worker| worker.term(env)) {
+        Some(worker) => beam::tuple(env, [atoms().ok, worker]),
         None => beam::error(env, atoms().no_worker),
     }
 }
@@ -233,7 +233,7 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
     };
     let incarnation = Arc::new(Incarnation::new(link, nonce, settings, owner));
     registry::add(&incarnation);
-    let worker = WORKER.alloc(WorkerRef(incarnation.clone()));
+    let worker = incarnation.make_term();
     if !worker.monitor(env, &owner) {
         janitor::push(janitor::Job::OwnerDown(incarnation));
     }

@@ -54,6 +54,9 @@ pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
     }
 }
 
+/// Longest time between the closing of a dying process's descriptors and the news of its end.
+const EXIT_MS: u16 = 2000;
+
 /// Serves until the worker's process ends.
 fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
     let link = incarnation.link();
@@ -76,9 +79,10 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
         }
         let ended = fds[1].any().unwrap_or(true);
         let rung = fds[0].any().unwrap_or(true);
-        if rung && link.response_bell.drain().is_err() && !ended {
-            // The worker closed its bell: it will never be heard of again.
-            return Err(Corrupt("worker closed its bell"));
+        if rung && link.response_bell.drain().is_err() {
+            // A process that dies closes its descriptors before its pidfd tells; one that closed its bell and lives will
+            // never be heard of again, and teardown kills it.
+            return Ok(());
         }
         link.response_sleeping().lower();
         wake_waiters(incarnation);

@@ -31,12 +31,10 @@ pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, pro
     }
     settle(incarnation);
     incarnation.tell_owner(std::ptr::null_mut(), |env| {
-        let check = match problem {
-            Some(check) => beam::binary(env, check.as_bytes()),
-            None => atoms().undefined,
-        };
+        let check = problem.map_or(atoms().undefined, |check| beam::binary(env, check.as_bytes()));
         beam::tuple(env, [atoms().py_down, beam::uint(env, incarnation.serial()), incarnation.reason(), check])
     });
+    incarnation.drop_term();
     registry::remove(incarnation.serial());
 }
 
@@ -45,6 +43,7 @@ pub fn without_reader(incarnation: &Arc<Incarnation>) {
     if !incarnation.was_attached() && incarnation.advance(DOWN) {
         leave_pools(incarnation);
         settle(incarnation);
+        incarnation.drop_term();
         registry::remove(incarnation.serial());
     }
 }

@@ -21,6 +21,8 @@ pub mod arena;
 pub mod blob;
 pub mod arbiter;
 pub mod bell;
+#[cfg(not(loom))]
+pub mod callback;
 pub mod cell;
 pub mod response;
 

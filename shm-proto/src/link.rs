@@ -14,9 +14,10 @@ use crate::{
     arena::{Borrower, Owner},
     bell::{FLAG_STRIDE, Flag, Listener, Ringer, pipe_pair},
     blob::{Fork, Inbox, Outbox},
+    callback::{Answers, SlotMemory, Waiter},
     cell::{CellMemory, CellWriter, Cells},
     control::{Endpoints, Handshake},
-    layout::{BIG_SLOTS, CELL, Geometry, HISTOGRAM, LINE, MAGIC, SLOT, VERSION},
+    layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, HISTOGRAM, LINE, MAGIC, SLOT, VERSION},
     memory::{Bytes, Words},
     ring::{Consumer, Producer, RingMemory},
     segment::{Access, Mapping, Memfd, Seals, invalid, open_far_end, verify},
@@ -108,6 +109,23 @@ impl Shared {
         )
     }
 
+    fn callbacks(&self) -> SlotMemory {
+        let (at, count) = (
+            self.geometry.down().callbacks,
+            usize::from(self.geometry.callback_slots),
+        );
+        SlotMemory::new(
+            Words::new(&self.down, at, count, CALLBACK_SLOT),
+            Bytes::new(&self.down, at, count * CALLBACK_SLOT),
+            Words::new(
+                &self.up,
+                self.geometry.up().callback_waiting,
+                count,
+                FLAG_STRIDE,
+            ),
+        )
+    }
+
     fn cells(&self) -> CellMemory {
         let (at, count) = (self.geometry.up().cells, usize::from(self.geometry.cells));
         CellMemory::new(
@@ -188,6 +206,8 @@ pub struct NodeLink {
     pub request_arena: Owner,
     /// Reads large results.
     pub result_arena: Borrower,
+    /// Answers callbacks.
+    pub answers: Answers,
     /// Makes requests that no arena holds.
     pub request_blobs: Outbox,
     /// Reads results that no arena holds.
@@ -264,6 +284,7 @@ impl NodeLink {
             cells: Cells::new(shared.cells()),
             request_arena: Owner::new(request_bytes, request_releases),
             result_arena: Borrower::new(result_bytes, result_releases),
+            answers: Answers::new(shared.callbacks()),
             request_blobs: Outbox::new(
                 c"erlang_python-request",
                 Seals::SizeAndWrites,
@@ -315,6 +336,8 @@ pub struct WorkerLink {
     pub request_arena: Borrower,
     /// Allocates large results.
     pub result_arena: Owner,
+    /// Waits for answers of callbacks.
+    pub callbacks: Waiter,
     /// Reads requests that no arena holds.
     pub request_blobs: Inbox,
     /// Makes results that no arena holds.
@@ -377,6 +400,7 @@ impl WorkerLink {
             cells: CellWriter::new(shared.cells()),
             request_arena: Borrower::new(request_bytes, request_releases),
             result_arena: Owner::new(result_bytes, result_releases),
+            callbacks: Waiter::new(shared.callbacks()),
             request_blobs: Inbox::new(Seals::SizeAndWrites, Fork::Exclude, shared.request_blobs()),
             result_blobs: Outbox::new(
                 c"erlang_python-result",

@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
     /// [`EtfError`]; the reader is of no use after one.
     // An iterator would turn "the data end inside a value" into a silent end.
     #[allow(clippy::should_implement_trait)]
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Token<'a>, EtfError> {
         self.count(1)?;
         self.owed = self.owed.saturating_sub(1);

@@ -368,7 +368,11 @@ requests(_) ->
     Text = <<6:32/little, "x + ", 233/utf8>>,
     [?assertEqual(<<Text/binary, 0:32>>, request({eval, Code, []})) || Code <- [<<"x + ", 233/utf8>>, "x + é", ["x +", $\s | <<"é"/utf8>>]]],
     ?assertEqual(<<Text/binary, 1:32/little, 1:16/little, "x", 97, 1>>, request({eval, "x + é", #{x => 1}})),
-    ?assertEqual(Text, request({exec, "x + é"})).
+    ?assertEqual(Text, request({exec, "x + é"})),
+    %% More than a normal scheduler encodes, in bytes or in empty parts.
+    Long = binary:copy(<<"x">>, 100000),
+    [?assertEqual(<<100000:32/little, Long/binary>>, request({exec, Code})) || Code <- [Long, binary_to_list(Long), [Long]]],
+    ?assertEqual(<<1:32/little, "x">>, request({exec, lists:duplicate(100000, []) ++ "x"})).
 
 bad_requests(_) ->
     [

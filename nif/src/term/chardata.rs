@@ -8,7 +8,8 @@ use super::atoms::Words;
 use super::encode::EncodeError;
 use crate::beam::{self, EnvPtr, Raw};
 
-/// Appends the UTF-8 of a list to `out`, which may not grow beyond `limit` bytes. `rest` is a stack to use.
+/// Appends the UTF-8 of a list to `out`, which may not grow beyond `limit` bytes; nor may the list have more parts than that,
+/// since empty ones take time too. `rest` is a stack to use.
 ///
 /// Returns whether the list is chardata; if not, `out` holds a part of it.
 pub(super) fn append(
@@ -21,8 +22,10 @@ pub(super) fn append(
 ) -> Result<bool, EncodeError> {
     rest.clear();
     rest.push(list);
+    let mut parts = 0usize;
     while let Some(tail) = rest.pop() {
-        if out.len() > limit {
+        parts += 1;
+        if out.len() > limit || parts > limit {
             return Err(EncodeError::TooLarge);
         }
         let (mut head, mut next) = (Raw::default(), Raw::default());

@@ -77,7 +77,8 @@ impl<'s> Encoder<'s> {
         if self.scratch.terms.len() > self.limit { Err(EncodeError::TooLarge) } else { Ok(()) }
     }
 
-    fn spend(&self, bytes: usize) -> Result<(), EncodeError> {
+    /// Whether the budget has room for this many bytes more.
+    pub(super) fn spend(&self, bytes: usize) -> Result<(), EncodeError> {
         if bytes > self.limit.saturating_sub(self.scratch.terms.len()) {
             return Err(EncodeError::TooLarge);
         }

@@ -113,6 +113,7 @@ fn call(encoder: &mut Encoder<'_>, module: Raw, function: Raw, args: Raw, kwargs
 fn code(encoder: &mut Encoder<'_>, source: Raw) -> Result<(), EncodeError> {
     let bad = EncodeError::BadArg(encoder.words.code);
     if let Some(data) = beam::get_binary(encoder.env, source) {
+        encoder.spend(data.len())?;
         let text = std::str::from_utf8(data).map_err(|_| bad)?;
         encoder.writer().text(text).map_err(|_| bad)?;
         return encoder.check_budget();

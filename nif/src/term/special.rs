@@ -116,6 +116,9 @@ impl Encoder<'_> {
             return Ok(!text.is_empty() && Writer::new(terms).name(text).is_ok());
         }
         if let Some(data) = beam::get_binary(self.env, term) {
+            if data.len() > usize::from(u16::MAX) {
+                return Ok(false);
+            }
             let Ok(text) = std::str::from_utf8(data) else { return Ok(false) };
             return Ok(!text.is_empty() && Writer::new(terms).name(text).is_ok());
         }

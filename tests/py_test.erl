@@ -38,7 +38,11 @@ stop() ->
     Workers = os_pids(),
     ok = application:stop(erlang_python),
     clear_env(),
-    until(fun() -> maps:with([readers, mappings], py_nif:nif_info()) =:= #{readers => 0, mappings => 0} end),
+    %% A mapping goes with the last term that refers to it, wherever that lies.
+    until(fun() ->
+        _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+        maps:with([readers, mappings], py_nif:nif_info()) =:= #{readers => 0, mappings => 0}
+    end),
     until(fun() -> not lists:any(fun alive/1, Workers) end),
     ok.
 

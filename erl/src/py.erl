@@ -213,6 +213,8 @@ parallel(Calls, Options) ->
 
 %% @doc Reloads a module in every worker that has imported it.
 -spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
+reload(Module) when not (is_atom(Module) orelse is_binary(Module) orelse is_list(Module)) ->
+    {error, {badarg, module}};
 reload(Module) ->
     Code = <<"__import__('importlib').reload(__import__('sys').modules[m]) and None if m in __import__('sys').modules else None">>,
     case py_pool:names() of

@@ -27,11 +27,13 @@ static STOPPING: AtomicBool = AtomicBool::new(false);
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static WAKER: arc_swap::ArcSwapOption<Thread> = arc_swap::ArcSwapOption::const_empty();
 
-/// Hands over a job. Lock-free; any thread.
+/// Hands over a job. Lock-free; any thread. While the application is stopped, what terms still hold is dropped by whoever
+/// collects them.
 pub fn push(job: Job) {
     JOBS.push(job);
-    if let Some(thread) = WAKER.load().as_ref() {
-        thread.unpark();
+    match WAKER.load().as_ref() {
+        Some(thread) => thread.unpark(),
+        None => work_off(),
     }
 }
 
@@ -57,19 +59,24 @@ pub fn stop() {
         handle.thread().unpark();
         let _ = handle.join();
         WAKER.store(None);
+        work_off();
     }
 }
 
 fn run() {
     loop {
-        while let Some(job) = JOBS.pop() {
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job)));
-        }
+        work_off();
         if STOPPING.load(Ordering::Acquire) && JOBS.is_empty() {
             return;
         }
         // An unpark that came since the last pop makes this return at once.
         std::thread::park();
+    }
+}
+
+fn work_off() {
+    while let Some(job) = JOBS.pop() {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job)));
     }
 }
 

@@ -54,9 +54,6 @@ pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
     }
 }
 
-/// Longest time between the closing of a dying process's descriptors and the news of its end.
-const EXIT_MS: u16 = 2000;
-
 /// Serves until the worker's process ends.
 fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
     let link = incarnation.link();

@@ -100,14 +100,8 @@ fn exception(env: EnvPtr, bytes: &[u8], options: Options) -> Result<Raw, DecodeE
 fn map(env: EnvPtr, words: &Words, raised: &Raised<'_>, cause: Raw, notes: Raw) -> Result<Raw, DecodeError> {
     let keys = [words.type_, words.module, words.message, words.traceback, words.cause, words.notes];
     let text = |text: &str| beam::binary(env, text.as_bytes());
-    let values = [
-        type_name(env, raised.name),
-        text(raised.module),
-        text(raised.message),
-        text(raised.traceback),
-        cause,
-        notes,
-    ];
+    let values =
+        [type_name(env, raised.name), text(raised.module), text(raised.message), text(raised.traceback), cause, notes];
     let mut map = Raw::default();
     // SAFETY: as many keys as values, all of this environment or immediates.
     let made = unsafe { sys::enif_make_map_from_arrays(env, keys.as_ptr(), values.as_ptr(), keys.len(), &mut map) };

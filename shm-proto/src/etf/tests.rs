@@ -110,10 +110,12 @@ fn value() -> impl Strategy<Value = Value> {
         (0u8..3).prop_map(Value::Special),
         any::<i64>().prop_map(Value::Int),
         (-70_000i64..70_000).prop_map(Value::Int),
-        (any::<bool>(), prop::collection::vec(any::<u8>(), 9..300), 1u8..).prop_map(|(negative, mut magnitude, top)| {
-            magnitude.push(top);
-            Value::Big(negative, magnitude)
-        }),
+        (any::<bool>(), prop::collection::vec(any::<u8>(), 9..300), 1u8..).prop_map(
+            |(negative, mut magnitude, top)| {
+                magnitude.push(top);
+                Value::Big(negative, magnitude)
+            }
+        ),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Binary),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes),
         ".{0,20}".prop_map(Value::Str),

@@ -19,6 +19,8 @@ use crate::interrupt::Interrupter;
 pub struct Opened {
     /// The worker's ends.
     pub link: WorkerLink,
+    /// Process that made the handshake.
+    pub node_pid: u32,
     /// Requests that may run at once.
     pub executors: u16,
     /// Threads that may exist for requests.
@@ -136,8 +138,12 @@ impl Control {
                     self.fail(&format!("could not keep the data plane from user code: {error}"));
                 }
                 self.send(&FromWorker::Hello { nonce: handshake.nonce, os_pid: std::process::id() });
-                let (executors, max_threads) = (handshake.executors, handshake.max_threads);
-                *lock(&self.link) = Some(Opened { link, executors, max_threads });
+                *lock(&self.link) = Some(Opened {
+                    link,
+                    node_pid: handshake.node_pid,
+                    executors: handshake.executors,
+                    max_threads: handshake.max_threads,
+                });
                 self.opened.notify_all();
             }
             Err(error) => self.fail(&error.to_string()),

@@ -33,6 +33,8 @@ pub struct Executor {
     args: CallArgs,
     payload: Vec<u8>,
     blobs: BlobSink,
+    /// Process whose descriptors large arguments name.
+    node_pid: u32,
 }
 
 /// Why a request has no value.
@@ -80,7 +82,7 @@ impl Executor {
     ///
     /// # Safety
     /// The GIL is held.
-    pub unsafe fn new(current: Current, namespace: Object) -> Option<Self> {
+    pub unsafe fn new(current: Current, namespace: Object, node_pid: u32) -> Option<Self> {
         Some(Self {
             current,
             callables: Callables::default(),
@@ -89,6 +91,7 @@ impl Executor {
             args: CallArgs::new(),
             payload: Vec::with_capacity(4096),
             blobs: BlobSink::new(),
+            node_pid,
         })
     }
 
@@ -162,15 +165,24 @@ impl Executor {
     ) -> Result<Result<(), Failure>, Malformed> {
         let extent = Extent::decode(body)?;
         let bad = |_| Malformed("extent");
-        let arena = &link.request_arena;
-        if header.place != Place::Arena {
-            return Err(Malformed("place"));
-        }
         let total = extent.total as usize;
-        let start = arena.address(&extent, 0, total).map_err(bad)?;
-        let lease: Lease = Arc::new(ArenaLease { arena: arena.clone(), extent });
-        // SAFETY: `address` has checked the range; the node, which alone can write there, leaves a lease alone until
-        // it is returned, and `lease` lives longer than the slice.
+        let (start, lease): (_, Lease) = if header.place == Place::Arena {
+            let arena = &link.request_arena;
+            let start = arena.address(&extent, 0, total).map_err(bad)?;
+            (start, Arc::new(ArenaLease { arena: arena.clone(), extent }))
+        } else {
+            match link.request_blobs.open(self.node_pid, &extent) {
+                Ok(view) => (view.address(0, total).map_err(bad)?, Arc::new(view)),
+                Err(error) => {
+                    let text = format!("could not open the arguments: {error}");
+                    // SAFETY: the GIL is held.
+                    unsafe { module::raise(ffi::PyExc_OSError, &text) };
+                    return Ok(Err(Failure::Raised));
+                }
+            }
+        };
+        // SAFETY: `address` has checked the range; the node, which alone can write there, leaves the memory alone
+        // until it is given back, and `lease` lives longer than the slice.
         let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), total) };
         let terms = &bytes[..extent.terms_len as usize];
         let blobs = bytes.get(extent.blobs_at() as usize..).unwrap_or_default();

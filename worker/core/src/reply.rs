@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use shm_proto::arena::Lease;
+use shm_proto::blob::AllocateError;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::link::WorkerLink;
 use shm_proto::request::{self, Extent, Place};
@@ -27,14 +27,14 @@ pub fn complete(link: &WorkerLink, request: &request::Header, payload: &[u8]) ->
 /// waits.
 ///
 /// # Errors
-/// The answer is larger than the memory that there is for results; nothing was published then.
+/// There is no memory for an answer of this size; nothing was published then.
 pub fn publish(
     link: &WorkerLink,
     id: u64,
     service_ns: u64,
     payload: &[u8],
     blobs: &BlobSink,
-) -> Result<(), TooLarge> {
+) -> Result<(), AllocateError> {
     let mut header = Header { id, kind: Kind::Reply, place: Place::Inline, flags: 0, len: 0, service_ns };
     if blobs.is_empty() && payload.len() + Header::SIZE <= link.responses.max_record() {
         header.len = payload.len() as u32;
@@ -42,31 +42,37 @@ pub fn publish(
         return Ok(());
     }
     let terms_len = payload.len();
-    let blobs_at = terms_len.next_multiple_of(64);
-    let total = if blobs.is_empty() { terms_len } else { blobs_at + blobs.total() as usize };
-    let lease = link.result_arena.lease(total).ok_or(TooLarge)?;
-    link.result_arena.write(&lease, 0, payload);
-    for (offset, data) in blobs.iter() {
-        link.result_arena.write(&lease, blobs_at + offset as usize, data);
-    }
-    header.place = Place::Arena;
+    let total = match blobs.total() {
+        0 => terms_len,
+        more => terms_len.next_multiple_of(64) + more as usize,
+    };
     header.len = Extent::SIZE as u32;
-    send(link, &[&header.encode(), &extent_of(&lease, terms_len).encode()]);
+    let extent = if let Some(lease) = link.result_arena.lease(total) {
+        fill(payload, blobs, |at, data| link.result_arena.write(&lease, at, data));
+        header.place = Place::Arena;
+        Extent {
+            offset: lease.offset as u64,
+            total: lease.len as u64,
+            terms_len: terms_len as u64,
+            ticket: lease.ticket,
+            fd: -1,
+        }
+    } else {
+        let blob = link.result_blobs.allocate(total)?;
+        fill(payload, blobs, |at, data| blob.write(at, data));
+        header.place = Place::Segment;
+        blob.extent(terms_len)
+    };
+    send(link, &[&header.encode(), &extent.encode()]);
     Ok(())
 }
 
-/// There is no memory for an answer of this size.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("could not send the result: it is larger than the memory for results")]
-pub struct TooLarge;
-
-fn extent_of(lease: &Lease, terms_len: usize) -> Extent {
-    Extent {
-        offset: lease.offset as u64,
-        total: lease.len as u64,
-        terms_len: terms_len as u64,
-        ticket: lease.ticket,
-        fd: -1,
+/// Writes terms, and blobs behind them, through `write`.
+fn fill(terms: &[u8], blobs: &BlobSink, write: impl Fn(usize, &[u8])) {
+    write(0, terms);
+    let blobs_at = terms.len().next_multiple_of(64);
+    for (offset, data) in blobs.iter() {
+        write(blobs_at + offset as usize, data);
     }
 }
 

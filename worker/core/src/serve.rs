@@ -84,7 +84,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let bells = [link.request_bell.number(), std::os::fd::AsFd::as_fd(&link.response_bell).as_raw_fd()];
         fork::guard(control.descriptors().into_iter().chain(bells));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
-        let executor = Executor::new(Current::main(), namespace)?;
+        let executor = Executor::new(Current::main(), namespace, opened.node_pid)?;
         Some(Worker {
             link,
             requests,

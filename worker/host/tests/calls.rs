@@ -123,7 +123,13 @@ fn large_values_travel_both_ways() {
         for _ in 0..20 {
             assert_eq!(w.eval("b'\\xff' * 900000").value(), "<<900000 bytes>>");
         }
+        let large = vec![0xff; 20_000_000];
+        for _ in 0..3 {
+            assert_eq!(w.call("builtins", "len", &[Arg::Bytes(&large)]).value(), "20000000");
+            assert_eq!(w.eval("b'\\xff' * 20_000_000").value(), "<<20000000 bytes>>");
+        }
         assert_eq!(w.link.request_arena.in_use(), 0);
+        assert_eq!(w.link.request_blobs.in_use(), 0);
     });
 }
 

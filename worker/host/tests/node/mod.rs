@@ -232,12 +232,18 @@ impl Worker {
             Header { id, cell, kind, place: Place::Inline, options: Options(options), len: terms.len() as u32 };
         let mut body = terms;
         if body.len() + Header::SIZE > self.link.requests.max_record() {
-            let lease = self.link.request_arena.lease(body.len()).expect("room in the arena");
-            self.link.request_arena.write(&lease, 0, &body);
             let (total, terms_len) = (body.len() as u64, body.len() as u64);
-            let offset = lease.offset as u64;
-            body = Extent { offset, total, terms_len, ticket: lease.ticket, fd: -1 }.encode().to_vec();
-            header.place = Place::Arena;
+            let extent = if let Some(lease) = self.link.request_arena.lease(body.len()) {
+                self.link.request_arena.write(&lease, 0, &body);
+                header.place = Place::Arena;
+                Extent { offset: lease.offset as u64, total, terms_len, ticket: lease.ticket, fd: -1 }
+            } else {
+                let blob = self.link.request_blobs.allocate(body.len()).unwrap();
+                blob.write(0, &body);
+                header.place = Place::Segment;
+                blob.extent(body.len())
+            };
+            body = extent.encode().to_vec();
             header.len = body.len() as u32;
         }
         self.link.requests.publish(&[&header.encode(), &body]).unwrap();
@@ -341,7 +347,14 @@ impl Worker {
                     let blobs = all.get(extent.blobs_at() as usize..).unwrap_or_default();
                     Reply::decode(&all[..extent.terms_len as usize], blobs)
                 }
-                Place::Segment => panic!("a result in a segment of its own"),
+                Place::Segment => {
+                    let extent = Extent::decode(body).unwrap();
+                    let view = self.link.result_blobs.open(self.child.id(), &extent).unwrap();
+                    let mut all = Vec::new();
+                    view.append_to(0, view.len(), &mut all).unwrap();
+                    let blobs = all.get(extent.blobs_at() as usize..).unwrap_or_default();
+                    Reply::decode(&all[..extent.terms_len as usize], blobs)
+                }
             };
             assert!(self.replies.insert(header.id, reply).is_none(), "two replies to {}", header.id);
         }

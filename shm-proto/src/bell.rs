@@ -144,6 +144,13 @@ mod pipe {
         }
     }
 
+    impl Ringer {
+        /// The descriptor's number, by which a peer opens it through `/proc`.
+        pub fn number(&self) -> i32 {
+            self.0.as_raw_fd()
+        }
+    }
+
     impl From<OwnedFd> for Ringer {
         /// The descriptor must be a non-blocking pipe or FIFO, open for writing.
         fn from(fd: OwnedFd) -> Ringer {

@@ -37,7 +37,7 @@ pub enum Endpoints {
         /// Write end of the response bell.
         response_bell: i32,
     },
-    /// Named objects with this common prefix.
+    /// Named objects with this common prefix, see `named`.
     Named(String),
 }
 

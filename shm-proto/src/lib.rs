@@ -8,7 +8,10 @@ compile_error!("erlang_python runs on Linux on x86_64 and aarch64; nothing else 
 
 pub mod control;
 pub mod layout;
+#[cfg(not(loom))]
 pub mod segment;
+#[cfg(not(loom))]
+pub mod named;
 pub mod memory;
 pub mod sync;
 

@@ -5,7 +5,6 @@
 
 use std::{
     io,
-    os::fd::AsRawFd,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,6 +18,7 @@ use crate::{
     control::{Endpoints, Handshake},
     layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, HISTOGRAM, LINE, MAGIC, SLOT, VERSION},
     memory::{Bytes, Words},
+    named::{Names, Namespace, Which},
     ring::{Consumer, Producer, RingMemory},
     segment::{Access, Mapping, Memfd, Seals, invalid, open_far_end, verify},
     sync::Ordering,
@@ -221,14 +221,81 @@ pub struct NodeLink {
     far_ends: Mutex<Option<FarEnds>>,
 }
 
-/// What must stay open in the node until the worker has opened it.
+/// What must stay open or named in the node until the worker has opened it.
 #[derive(Debug)]
-#[expect(dead_code, reason = "held open, not read")]
-struct FarEnds {
-    down: Memfd,
-    up: Memfd,
-    request_bell: Listener,
-    response_bell: Ringer,
+#[expect(dead_code, reason = "held, not read")]
+enum FarEnds {
+    Proc {
+        segments: [Memfd; 2],
+        bells: (Listener, Ringer),
+    },
+    Named {
+        names: Names,
+        bells: (Listener, Ringer),
+    },
+}
+
+/// What a backend makes for the node.
+struct Parts {
+    down: Mapping,
+    up: Mapping,
+    request_bell: Ringer,
+    response_bell: Listener,
+    endpoints: Endpoints,
+    far_ends: FarEnds,
+}
+
+impl Parts {
+    fn sealed(geometry: &Geometry) -> io::Result<Parts> {
+        let down_fd = Memfd::create(c"erlang_python-down", geometry.down().total)?;
+        let down = down_fd.map(true)?;
+        down_fd.seal(Seals::SizeAndWrites)?;
+        let up_fd = Memfd::create(c"erlang_python-up", geometry.up().total)?;
+        let up = up_fd.map(true)?;
+        up_fd.seal(Seals::Size)?;
+        let (request_bell, request_far) = pipe_pair()?;
+        let (response_far, response_bell) = pipe_pair()?;
+        let endpoints = Endpoints::Proc {
+            down: down_fd.number(),
+            up: up_fd.number(),
+            request_bell: request_far.number(),
+            response_bell: response_far.number(),
+        };
+        let far_ends = FarEnds::Proc {
+            segments: [down_fd, up_fd],
+            bells: (request_far, response_far),
+        };
+        Ok(Parts {
+            down,
+            up,
+            request_bell,
+            response_bell,
+            endpoints,
+            far_ends,
+        })
+    }
+
+    fn named(geometry: &Geometry, namespace: &Namespace) -> io::Result<Parts> {
+        let prefix = namespace.prefix();
+        let names = Names::of(&prefix)?;
+        let down = names.create_segment(Which::Down, geometry.down().total)?;
+        let up = names.create_segment(Which::Up, geometry.up().total)?;
+        let (request_bell, request_far) = names.create_bell(Which::Down)?;
+        let (response_far, response_bell) = names.create_bell(Which::Up)?;
+        let far_ends = FarEnds::Named {
+            names,
+            bells: (request_far, response_far),
+        };
+        let endpoints = Endpoints::Named(prefix);
+        Ok(Parts {
+            down,
+            up,
+            request_bell,
+            response_bell,
+            endpoints,
+            far_ends,
+        })
+    }
 }
 
 impl NodeLink {
@@ -244,38 +311,46 @@ impl NodeLink {
         geometry
             .validate()
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        let down = Memfd::create(c"erlang_python-down", geometry.down().total)?;
-        let down_map = down.map(true)?;
-        down.seal(Seals::SizeAndWrites)?;
-        let up = Memfd::create(c"erlang_python-up", geometry.up().total)?;
-        let up_map = up.map(true)?;
-        up.seal(Seals::Size)?;
-        let (request_bell, request_far) = pipe_pair()?;
-        let (response_far, response_bell) = pipe_pair()?;
+        NodeLink::assemble(geometry, Parts::sealed(&geometry)?)
+    }
+
+    /// As [`NodeLink::create`], over named objects: see [`crate::named`] for what this promises less.
+    ///
+    /// # Errors
+    /// As [`NodeLink::create`].
+    pub fn create_named(
+        geometry: Geometry,
+        namespace: &Namespace,
+    ) -> io::Result<(NodeLink, Handshake)> {
+        geometry
+            .validate()
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        NodeLink::assemble(geometry, Parts::named(&geometry, namespace)?)
+    }
+
+    fn assemble(geometry: Geometry, parts: Parts) -> io::Result<(NodeLink, Handshake)> {
+        let Parts {
+            down,
+            up,
+            request_bell,
+            response_bell,
+            endpoints,
+            far_ends,
+        } = parts;
         let mut nonce = [0; 16];
         random(&mut nonce)?;
+        let node_pid = std::process::id();
         let handshake = Handshake {
             nonce,
-            node_pid: std::process::id(),
-            endpoints: Endpoints::Proc {
-                down: down.number(),
-                up: up.number(),
-                request_bell: request_far.number(),
-                response_bell: std::os::fd::AsFd::as_fd(&response_far).as_raw_fd(),
-            },
+            node_pid,
+            endpoints,
             geometry,
             executors: 1,
             max_threads: 1,
         };
-        stamp(&down_map, &geometry, &nonce);
-        stamp(&up_map, &geometry, &nonce);
-        let far_ends = FarEnds {
-            down,
-            up,
-            request_bell: request_far,
-            response_bell: response_far,
-        };
-        let shared = Shared::new(geometry, down_map, up_map);
+        stamp(&down, &geometry, &nonce);
+        stamp(&up, &geometry, &nonce);
+        let shared = Shared::new(geometry, down, up);
         let (request_bytes, request_releases) = shared.request_arena();
         let (result_bytes, result_releases) = shared.result_arena();
         let link = NodeLink {
@@ -311,7 +386,7 @@ impl NodeLink {
             .take()
     }
 
-    /// Closes the descriptors that the worker has opened anew. Call it when its hello has arrived: only then does the
+    /// Closes the descriptors that the worker has opened anew, or removes the names. Call it when its hello has arrived: only then does the
     /// node see the bells hang up with the worker.
     pub fn close_far_ends(&self) {
         drop(
@@ -384,7 +459,16 @@ impl WorkerLink {
                 Listener::open(pid, *request_bell)?,
                 Ringer::open(pid, *response_bell)?,
             ),
-            Endpoints::Named(_) => return Err(invalid("no such backend").into()),
+            Endpoints::Named(prefix) => {
+                // Unlinks all names at the end of this arm, whether everything could be opened or not.
+                let names = Names::of(prefix)?;
+                (
+                    names.open_segment(Which::Down, geometry.down().total)?,
+                    names.open_segment(Which::Up, geometry.up().total)?,
+                    names.open_listener(Which::Down)?,
+                    names.open_ringer(Which::Up)?,
+                )
+            }
         };
         for (mapping, name) in [(&down, "down segment"), (&up, "up segment")] {
             if !stamped(mapping, &geometry, &handshake.nonce) {
@@ -500,7 +584,7 @@ fn header(
     }
 }
 
-fn random(out: &mut [u8]) -> io::Result<()> {
+pub(crate) fn random(out: &mut [u8]) -> io::Result<()> {
     // SAFETY: the buffer is writable for its length.
     let got = unsafe { libc::getrandom(out.as_mut_ptr().cast(), out.len(), 0) };
     match got {

@@ -16,9 +16,10 @@ use nix::{
     errno::Errno,
     sys::{
         memfd::{MFdFlags, memfd_create},
-        mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap},
+        mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap},
     },
 };
+use shared_memory::Shmem;
 
 /// Seals that a segment must carry before it is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +42,12 @@ impl Seals {
 }
 
 /// A mapping of shared memory. Dropping it unmaps, which for 64 MiB takes 13 ms: not on a scheduler thread.
-#[derive(Debug)]
 pub struct Mapping {
     base: NonNull<u8>,
     len: usize,
     writable: bool,
+    /// Unmaps by itself when dropped.
+    named: Option<Shmem>,
 }
 
 // SAFETY: the mapping is plain memory of the process; access goes through atomics and raw copies only.
@@ -67,6 +69,7 @@ impl Mapping {
             base: base.cast(),
             len,
             writable: true,
+            named: None,
         })
     }
 
@@ -92,6 +95,23 @@ impl Mapping {
             base: base.cast(),
             len,
             writable,
+            named: None,
+        })
+    }
+
+    /// The mapping of a named segment, made read-only if it is not to be writable.
+    pub(crate) fn named(shmem: Shmem, len: usize, writable: bool) -> io::Result<Mapping> {
+        let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| invalid("segment is not mapped"))?;
+        if !writable {
+            // SAFETY: the range is the whole of this fresh mapping, to which no reference exists.
+            unsafe { mprotect(base.cast(), len, ProtFlags::PROT_READ) }
+                .map_err(|e| context("protect segment", e))?;
+        }
+        Ok(Mapping {
+            base,
+            len,
+            writable,
+            named: Some(shmem),
         })
     }
 
@@ -122,8 +142,21 @@ impl Mapping {
     }
 }
 
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mapping")
+            .field("base", &self.base)
+            .field("len", &self.len)
+            .field("writable", &self.writable)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
+        if self.named.is_some() {
+            return;
+        }
         // SAFETY: base and length come from the mmap that made this mapping; views of it hold an `Arc` to it.
         let unmapped = unsafe { munmap(self.base.cast(), self.len) };
         debug_assert!(unmapped.is_ok());
@@ -250,7 +283,7 @@ pub fn verify(fd: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<usize>
             .map_err(|e| context("inspect segment", e))?;
         fs.assume_init().f_type
     };
-    if kind as i64 != libc::TMPFS_MAGIC as i64 {
+    if kind != libc::TMPFS_MAGIC {
         return Err(invalid("segment is not tmpfs memory"));
     }
     // SAFETY: fcntl on an open descriptor, no memory involved.

@@ -52,7 +52,7 @@ killed(_) -> crash(<<"import os; os.kill(os.getpid(), 9)">>).
 with_living_children(_) ->
     lists:foreach(
         fun(End) ->
-            crash([
+            crash(iolist_to_binary([
                 <<"
 import os, time
 for _ in range(3):
@@ -60,7 +60,7 @@ for _ in range(3):
         os.setsid()
         time.sleep(6)
         os._exit(0)
-">>, End])
+">>, End]))
         end,
         [<<"os.kill(os.getpid(), 11)">>, <<"os._exit(3)">>]
     ).

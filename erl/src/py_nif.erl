@@ -119,7 +119,7 @@ submit(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_load
 -spec submit_dirty(target(), request(), reply_to(), non_neg_integer(), 0 | token()) -> outcome().
 submit_dirty(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_loaded).
 
-%% @doc Settles a request. `sent' means that its answer is in the mailbox or was delivered.
+%% @doc Settles a request. `sent' means that its answer was delivered or, as long as {@link in_flight/1} holds, is on its way.
 -spec cancel(handle()) -> cancelled | sent.
 cancel(_Handle) -> erlang:nif_error(not_loaded).
 
@@ -135,7 +135,7 @@ unwait(_Token) -> erlang:nif_error(not_loaded).
 -spec interrupt(handle()) -> ok | not_running.
 interrupt(_Handle) -> erlang:nif_error(not_loaded).
 
-%% @doc Whether a request has no answer yet.
+%% @doc Whether an answer may still arrive.
 -spec in_flight(handle()) -> boolean().
 in_flight(_Handle) -> erlang:nif_error(not_loaded).
 

@@ -7,6 +7,8 @@
 -export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1]).
 
 -define(ASYNC_PATIENCE, 30000).
+%% A reader thread decodes and sends an answer in microseconds, unless it is large.
+-define(DELIVERY_LOOK, 1).
 
 -type result() :: {ok, term()} | {error, term()}.
 -type deadline() :: infinity | integer().
@@ -47,9 +49,22 @@ sync_later(Outcome, Ref, Submission, Deadline) ->
 give_up(Ref, Handle) ->
     case py_nif:cancel(Handle) of
         cancelled -> ok;
-        sent -> receive {Ref, _} -> ok after 0 -> ok end
+        sent -> drop(Ref, Handle)
     end,
     {error, timeout}.
+
+%% The answer was first: it is in the mailbox or about to be.
+-spec drop(reference(), py_nif:handle()) -> ok.
+drop(Ref, Handle) ->
+    Coming = py_nif:in_flight(Handle),
+    receive
+        {Ref, _} -> ok
+    after case Coming of true -> ?DELIVERY_LOOK; false -> 0 end ->
+        case Coming of
+            true -> drop(Ref, Handle);
+            false -> ok
+        end
+    end.
 
 %% @doc Submits a request whose answer comes as `{py_response, Ref, {ok, V}}' or `{py_error, Ref, Reason}'.
 %% A refused submission is answered with a message, too; the second element says what refused it.
@@ -107,18 +122,23 @@ cancel(Ref) ->
     %% The reference of a refused submission is a plain one, with its answer in the mailbox.
     try py_nif:cancel(Ref) of
         cancelled -> ok;
-        sent -> flush(Ref)
+        sent -> flush(Ref, true)
     catch
-        error:badarg -> flush(Ref)
+        error:badarg -> flush(Ref, false)
     end.
 
--spec flush(reference()) -> ok.
-flush(Ref) ->
+-spec flush(reference(), boolean()) -> ok.
+flush(Ref, Submitted) ->
+    Coming = Submitted andalso py_nif:in_flight(Ref),
     receive
         {py_response, Ref, _} -> ok;
         {py_result, Ref, _} -> ok;
         {py_error, Ref, _} -> ok
-    after 0 -> ok
+    after case Coming of true -> ?DELIVERY_LOOK; false -> 0 end ->
+        case Coming of
+            true -> flush(Ref, Submitted);
+            false -> ok
+        end
     end.
 
 %% Submission until it is published, refused or out of time.

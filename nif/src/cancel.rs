@@ -98,11 +98,11 @@ pub fn release(env: EnvPtr, entry: &'static Entry, incarnation: Option<&Arc<Inca
     }
 }
 
-/// Whether the request waits or runs.
+/// Whether the request waits, runs, or is being answered.
 pub fn in_flight(handle: &Pending) -> bool {
     slab::get(handle.index).is_some_and(|entry| {
         let (generation, state) = entry.word.load();
-        generation == handle.generation && matches!(state, State::Live | State::Moving)
+        generation == handle.generation && matches!(state, State::Live | State::Moving | State::Delivering)
     })
 }
 

@@ -36,7 +36,8 @@ pub(super) unsafe fn create_type() -> *mut PyTypeObject {
     }
 }
 
-const DOC: &std::ffi::CStr = c"atom(name)\n--\n\nA string that becomes an atom in Erlang. The node takes only atoms that it knows.";
+const DOC: &std::ffi::CStr =
+    c"atom(name)\n--\n\nA string that becomes an atom in Erlang. The node takes only atoms that it knows.";
 
 pub(super) fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc }

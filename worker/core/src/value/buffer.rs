@@ -48,11 +48,7 @@ pub(super) unsafe fn create_type() -> *mut PyTypeObject {
 ///
 /// # Safety
 /// The GIL is held, `class` came from [`create_type`], and `data` is valid as long as a clone of `lease` lives.
-pub(super) unsafe fn view(
-    class: *mut PyTypeObject,
-    data: &[u8],
-    lease: &Lease,
-) -> *mut PyObject {
+pub(super) unsafe fn view(class: *mut PyTypeObject, data: &[u8], lease: &Lease) -> *mut PyObject {
     // SAFETY: the allocation has the size and the type of an exporter; its fields are written before anyone sees it.
     unsafe {
         let exporter = ffi::PyType_GenericAlloc(class, 0);
@@ -110,11 +106,7 @@ unsafe extern "C" fn dealloc(this: *mut PyObject) {
 
 /// # Safety
 /// Called by CPython as a `tp_new`: only this module makes exporters.
-unsafe extern "C" fn refuse(
-    _class: *mut PyTypeObject,
-    _args: *mut PyObject,
-    _kwargs: *mut PyObject,
-) -> *mut PyObject {
+unsafe extern "C" fn refuse(_class: *mut PyTypeObject, _args: *mut PyObject, _kwargs: *mut PyObject) -> *mut PyObject {
     // SAFETY: CPython holds the GIL.
     unsafe {
         let message = c"cannot create 'erlang.Buffer' instances";

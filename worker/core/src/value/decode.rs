@@ -1,14 +1,12 @@
 //! Terms to objects.
 
-use pyo3::Python;
 use pyo3::ffi::{self, PyObject};
-use shm_proto::etf::{BlobKind, EtfError, Reader, Token};
+use shm_proto::etf::{EtfError, Reader, Token};
 use shm_proto::request::Options;
 use thiserror::Error;
 
 use super::extent::ExtentRef;
 use super::interp::{Interp, interp};
-use super::{buffer, ndarray, opaque, text};
 
 /// Why terms did not become objects.
 #[derive(Debug, Error)]
@@ -65,7 +63,7 @@ pub unsafe fn decode_terms(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Container {
+pub(super) enum Container {
     List,
     Tuple,
     Dict,
@@ -87,19 +85,14 @@ struct Frame {
 /// Decodes terms one after the other; the stack is reused.
 pub(super) struct Decoder<'e> {
     frames: Vec<Frame>,
-    interp: &'static Interp,
-    extent: Option<&'e ExtentRef<'e>>,
-    binary_is_bytes: bool,
+    pub(super) interp: &'static Interp,
+    pub(super) extent: Option<&'e ExtentRef<'e>>,
+    pub(super) binary_is_bytes: bool,
 }
 
 impl<'e> Decoder<'e> {
     pub(super) fn new(options: Options, extent: Option<&'e ExtentRef<'e>>) -> Self {
-        Self {
-            frames: Vec::new(),
-            interp: interp(),
-            extent,
-            binary_is_bytes: options.has(Options::BINARY_BYTES),
-        }
+        Self { frames: Vec::new(), interp: interp(), extent, binary_is_bytes: options.has(Options::BINARY_BYTES) }
     }
 
     /// The next term as a new reference.
@@ -124,39 +117,87 @@ impl<'e> Decoder<'e> {
     ///
     /// # Safety
     /// The GIL is held and the stack is not empty.
-    unsafe fn fill(
-        &mut self,
-        reader: &mut Reader<'_>,
-        start: &Reader<'_>,
-    ) -> Result<*mut PyObject, DecodeError> {
-        // SAFETY: the GIL is held. Objects on the stack are ours; each `object` below is a reference that is either
-        // stolen by a container or given up.
-        unsafe {
-            loop {
-                let top = self.frames.len() - 1;
-                let frame = &mut self.frames[top];
-                if frame.filled == frame.size {
-                    if frame.container == Container::List && reader.next()? != Token::Nil {
-                        return Err(DecodeError::Malformed("a list has no proper tail"));
-                    }
-                    let object = frame.object;
-                    self.frames.pop();
-                    if self.frames.is_empty() {
-                        return Ok(object);
-                    }
-                    self.put(object, reader, start)?;
+    unsafe fn fill(&mut self, reader: &mut Reader<'_>, start: &Reader<'_>) -> Result<*mut PyObject, DecodeError> {
+        while let Some(frame) = self.frames.last() {
+            let container = frame.container;
+            // SAFETY: the GIL is held. Objects on the stack are ours, and a finished one is given to the container below it
+            // or to the caller.
+            unsafe {
+                let finished = match container {
+                    Container::List => self.sequence(reader, ffi::PyList_SetItem)?,
+                    Container::Tuple => self.sequence(reader, ffi::PyTuple_SetItem)?,
+                    Container::Dict => self.pairs(reader, start)?,
+                };
+                if !finished {
                     continue;
                 }
-                let wants_key = frame.container == Container::Dict && frame.key.is_null();
-                if wants_key {
-                    frame.key_from = reader.position();
+                if container == Container::List && reader.next()? != Token::Nil {
+                    return Err(DecodeError::Malformed("a list has no proper tail"));
                 }
-                let object = self.scalar_or_open(reader, wants_key)?;
-                if !object.is_null() {
-                    self.put(object, reader, start)?;
+                let Some(Frame { object, .. }) = self.frames.pop() else {
+                    break;
+                };
+                if self.frames.is_empty() {
+                    return Ok(object);
                 }
+                self.put(object, reader, start)?;
             }
         }
+        Err(DecodeError::Malformed("nothing to fill"))
+    }
+
+    /// Goes on with the list or tuple on top; `false` if an element was opened before the end.
+    ///
+    /// # Safety
+    /// The GIL is held and `set` is the setter for the container on top.
+    unsafe fn sequence(
+        &mut self,
+        reader: &mut Reader<'_>,
+        set: unsafe extern "C" fn(*mut PyObject, isize, *mut PyObject) -> i32,
+    ) -> Result<bool, DecodeError> {
+        let top = self.frames.len() - 1;
+        let Frame { object: container, mut filled, size, .. } = self.frames[top];
+        while filled < size {
+            // SAFETY: the GIL is held; the container is ours alone and `filled` is below its size. The setters steal the reference
+            // even when they fail.
+            unsafe {
+                let element = self.scalar_or_open(reader, false)?;
+                if element.is_null() {
+                    self.frames[top].filled = filled;
+                    return Ok(false);
+                }
+                python(set(container, filled, element))?;
+            }
+            filled += 1;
+        }
+        Ok(true)
+    }
+
+    /// Goes on with the dict on top; `false` if a key or value was opened before the end.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    unsafe fn pairs(&mut self, reader: &mut Reader<'_>, start: &Reader<'_>) -> Result<bool, DecodeError> {
+        let top = self.frames.len() - 1;
+        while self.frames[top].filled < self.frames[top].size {
+            // SAFETY: the GIL is held.
+            unsafe {
+                if self.frames[top].key.is_null() {
+                    self.frames[top].key_from = reader.position();
+                    let key = self.scalar_or_open(reader, true)?;
+                    if key.is_null() {
+                        return Ok(false);
+                    }
+                    self.put(key, reader, start)?;
+                }
+                let value = self.scalar_or_open(reader, false)?;
+                if value.is_null() {
+                    return Ok(false);
+                }
+                self.put(value, reader, start)?;
+            }
+        }
+        Ok(true)
     }
 
     /// Puts an element into the innermost container.
@@ -193,9 +234,8 @@ impl<'e> Decoder<'e> {
                     }
                 }
             }
-            let frame = &mut self.frames[top];
-            frame.filled += 1;
         }
+        self.frames[top].filled += 1;
         Ok(())
     }
 
@@ -218,107 +258,10 @@ impl<'e> Decoder<'e> {
         encode().map_or_else(|error| error, DecodeError::UnsupportedKey)
     }
 
-    /// The object of a term without parts, or NULL after a container was put on the stack.
-    ///
-    /// # Safety
-    /// The GIL is held.
-    #[inline]
-    unsafe fn scalar_or_open(
-        &mut self,
-        reader: &mut Reader<'_>,
-        is_key: bool,
-    ) -> Result<*mut PyObject, DecodeError> {
-        // SAFETY: the GIL is held.
-        let object = unsafe {
-            match reader.next()? {
-                Token::Int(value) => ffi::PyLong_FromLongLong(value),
-                Token::Float(value) => ffi::PyFloat_FromDouble(value),
-                Token::Binary(bytes) if self.binary_is_bytes => text::bytes_object(bytes),
-                Token::Binary(bytes) if is_key => {
-                    let key = self.interp.texts().get(bytes);
-                    if key.is_null() { bytes_unless_raised(bytes) } else { key }
-                }
-                Token::Binary(bytes) => str_or_bytes(bytes),
-                Token::Atom(name) => self.atom(name),
-                Token::True => new_reference(ffi::Py_True()),
-                Token::False => new_reference(ffi::Py_False()),
-                Token::None => new_reference(ffi::Py_None()),
-                Token::List(count) => {
-                    let list = ffi::PyList_New(count as isize);
-                    return self.open(Container::List, list, count);
-                }
-                Token::Tuple(count) => {
-                    let tuple = ffi::PyTuple_New(count as isize);
-                    if count == 0 {
-                        return checked(tuple);
-                    }
-                    return self.open(Container::Tuple, tuple, count);
-                }
-                Token::Map(count) => return self.open(Container::Dict, ffi::PyDict_New(), count),
-                other => return self.rare(other, reader, is_key),
-            }
-        };
-        checked(object)
-    }
-
-    /// # Safety
-    /// The GIL is held.
-    #[inline(never)]
-    unsafe fn rare(
-        &mut self,
-        token: Token<'_>,
-        reader: &mut Reader<'_>,
-        is_key: bool,
-    ) -> Result<*mut PyObject, DecodeError> {
-        // SAFETY: the GIL is held.
-        let object = unsafe {
-            match token {
-                Token::Nil => ffi::PyList_New(0),
-                Token::Str(text) if is_key => self.interp.texts().get(text.as_bytes()),
-                Token::Str(text) => str_object(text),
-                Token::Bytes(bytes) => text::bytes_object(bytes),
-                Token::Nan => ffi::PyFloat_FromDouble(f64::NAN),
-                Token::Inf => ffi::PyFloat_FromDouble(f64::INFINITY),
-                Token::NegInf => ffi::PyFloat_FromDouble(f64::NEG_INFINITY),
-                Token::ByteList(bytes) => byte_list(bytes),
-                Token::Big { negative, magnitude } => self.big(negative, magnitude),
-                Token::Blob { kind, offset, len } => self.blob(kind, offset, len)?,
-                Token::Opaque { kind, data } => {
-                    let py = Python::assume_attached();
-                    match opaque::object(py, kind, data) {
-                        Ok(object) => object.into_ptr(),
-                        Err(error) => {
-                            error.restore(py);
-                            std::ptr::null_mut()
-                        }
-                    }
-                }
-                Token::AsTuple => match reader.next()? {
-                    Token::Tuple(0) => ffi::PyTuple_New(0),
-                    Token::Tuple(count) => {
-                        let tuple = ffi::PyTuple_New(count as isize);
-                        return self.open(Container::Tuple, tuple, count);
-                    }
-                    _ => return Err(DecodeError::Malformed("a tuple mark stands before something else")),
-                },
-                Token::Ndarray { dtype, shape } => {
-                    let data = match reader.next()? {
-                        Token::Bytes(data) | Token::Binary(data) => data,
-                        Token::Blob { offset, len, .. } => self.blob_bytes(offset, len)?,
-                        _ => return Err(DecodeError::Malformed("an array has no data")),
-                    };
-                    ndarray::decode(dtype, shape, data)
-                }
-                _ => return Err(DecodeError::Malformed("unexpected token")),
-            }
-        };
-        checked(object)
-    }
-
     /// # Safety
     /// The GIL is held; `object` is a new container of `count` elements, or NULL with an exception set.
     #[inline]
-    unsafe fn open(
+    pub(super) unsafe fn open(
         &mut self,
         container: Container,
         object: *mut PyObject,
@@ -339,70 +282,6 @@ impl<'e> Decoder<'e> {
         Ok(std::ptr::null_mut())
     }
 
-    /// # Safety
-    /// The GIL is held.
-    unsafe fn atom(&self, name: &str) -> *mut PyObject {
-        // SAFETY: the GIL is held.
-        unsafe {
-            match name {
-                "true" => new_reference(ffi::Py_True()),
-                "false" => new_reference(ffi::Py_False()),
-                "none" | "nil" | "undefined" => new_reference(ffi::Py_None()),
-                _ => self.interp.texts().get(name.as_bytes()),
-            }
-        }
-    }
-
-    /// # Safety
-    /// The GIL is held.
-    unsafe fn big(&self, negative: bool, magnitude: &[u8]) -> *mut PyObject {
-        let end = std::ptr::null_mut::<PyObject>();
-        // SAFETY: the GIL is held, all arguments are live objects and the list of arguments ends with NULL.
-        unsafe {
-            let bytes = text::bytes_object(magnitude);
-            if bytes.is_null() {
-                return bytes;
-            }
-            let from_bytes = self.interp.int_from_bytes;
-            let value = ffi::PyObject_CallFunctionObjArgs(from_bytes, bytes, self.interp.little, end);
-            ffi::Py_DECREF(bytes);
-            if value.is_null() || !negative {
-                return value;
-            }
-            let negated = ffi::PyNumber_Negative(value);
-            ffi::Py_DECREF(value);
-            negated
-        }
-    }
-
-    fn blob_bytes(&self, offset: u64, len: u64) -> Result<&'e [u8], DecodeError> {
-        self.extent
-            .and_then(|extent| extent.blob(offset, len))
-            .ok_or(DecodeError::Malformed("a blob lies outside its area"))
-    }
-
-    /// # Safety
-    /// The GIL is held.
-    unsafe fn blob(&self, kind: BlobKind, offset: u64, len: u64) -> Result<*mut PyObject, DecodeError> {
-        let bytes = self.blob_bytes(offset, len)?;
-        // SAFETY: the GIL is held; the lease keeps the bytes of the extent valid.
-        Ok(unsafe {
-            match (kind, self.extent) {
-                (BlobKind::Bytes, _) => text::bytes_object(bytes),
-                (BlobKind::Binary, _) if self.binary_is_bytes => text::bytes_object(bytes),
-                (BlobKind::Binary, _) => str_or_bytes(bytes),
-                (BlobKind::Str, _) => match std::str::from_utf8(bytes) {
-                    Ok(text) => str_object(text),
-                    Err(_) => return Err(DecodeError::Etf(EtfError::Utf8)),
-                },
-                (BlobKind::Buffer, Some(extent)) => {
-                    buffer::view(self.interp.buffer_type, bytes, extent.lease)
-                }
-                (BlobKind::Buffer, None) => return Err(DecodeError::Malformed("a buffer has no extent")),
-            }
-        })
-    }
-
     /// Gives up what an error left on the stack.
     ///
     /// # Safety
@@ -413,8 +292,7 @@ impl<'e> Decoder<'e> {
         }
         // SAFETY: the stack owns these references. Deallocation must not see a pending exception change, so it is put aside.
         unsafe {
-            let (mut class, mut value, mut trace) =
-                (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+            let (mut class, mut value, mut trace) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
             ffi::PyErr_Fetch(&mut class, &mut value, &mut trace);
             for frame in self.frames.drain(..) {
                 ffi::Py_XDECREF(frame.key);
@@ -426,68 +304,6 @@ impl<'e> Decoder<'e> {
 }
 
 #[inline]
-fn checked(object: *mut PyObject) -> Result<*mut PyObject, DecodeError> {
-    if object.is_null() { Err(DecodeError::Python) } else { Ok(object) }
-}
-
-#[inline]
 fn python(status: i32) -> Result<(), DecodeError> {
     if status < 0 { Err(DecodeError::Python) } else { Ok(()) }
-}
-
-/// # Safety
-/// The GIL is held and `object` is alive.
-#[inline]
-unsafe fn new_reference(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's promise.
-    unsafe { ffi::Py_INCREF(object) };
-    object
-}
-
-/// # Safety
-/// The GIL is held.
-unsafe fn str_object(text: &str) -> *mut PyObject {
-    // SAFETY: the GIL is held; pointer and length are those of a str.
-    unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize) }
-}
-
-/// # Safety
-/// The GIL is held.
-#[inline]
-unsafe fn str_or_bytes(bytes: &[u8]) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe {
-        let text = text::text_if_utf8(bytes);
-        if text.is_null() { bytes_unless_raised(bytes) } else { text }
-    }
-}
-
-/// # Safety
-/// The GIL is held.
-#[cold]
-unsafe fn bytes_unless_raised(bytes: &[u8]) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe {
-        if ffi::PyErr_Occurred().is_null() { text::bytes_object(bytes) } else { std::ptr::null_mut() }
-    }
-}
-
-/// # Safety
-/// The GIL is held.
-unsafe fn byte_list(bytes: &[u8]) -> *mut PyObject {
-    // SAFETY: the GIL is held; the list is ours, and its setter steals each reference.
-    unsafe {
-        let list = ffi::PyList_New(bytes.len() as isize);
-        if list.is_null() {
-            return list;
-        }
-        for (index, byte) in bytes.iter().enumerate() {
-            let item = ffi::PyLong_FromLong((*byte).into());
-            if item.is_null() || ffi::PyList_SetItem(list, index as isize, item) < 0 {
-                ffi::Py_DECREF(list);
-                return std::ptr::null_mut();
-            }
-        }
-        list
-    }
 }

@@ -82,16 +82,6 @@ impl BlobSink {
         })
     }
 
-    /// Copies every blob to its place.
-    ///
-    /// # Panics
-    /// If `area` is shorter than [`BlobSink::total`].
-    pub fn copy_to(&self, area: &mut [u8]) {
-        for (offset, data) in self.iter() {
-            area[offset as usize..][..data.len()].copy_from_slice(data);
-        }
-    }
-
     /// Lets go of all blobs; needs the GIL.
     pub fn clear(&mut self) {
         self.blobs.clear();

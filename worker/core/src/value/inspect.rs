@@ -103,9 +103,8 @@ unsafe fn as_list(object: &Object, class: *mut PyTypeObject) -> Option<Result<Ob
     // SAFETY: the GIL is held and the object is alive.
     unsafe {
         let derives = |base| ffi::PyType_IsSubtype(class, base) != 0;
-        let listed = |object: *mut PyObject| {
-            Some(Object::owned(ffi::PySequence_List(object)).ok_or(EncodeError::Python))
-        };
+        let listed =
+            |object: *mut PyObject| Some(Object::owned(ffi::PySequence_List(object)).ok_or(EncodeError::Python));
         if ffi::PyAnySet_CheckExact(pointer) != 0 {
             return listed(pointer);
         }
@@ -137,9 +136,7 @@ pub(super) unsafe fn text(encoder: &mut Encoder<'_>, object: &Object) -> Result<
         if data.is_null() {
             ffi::PyErr_Clear();
             let (encoding, errors) = (c"utf-8".as_ptr(), c"surrogateescape".as_ptr());
-            let Some(bytes) =
-                Object::owned(ffi::PyUnicode_AsEncodedString(pointer, encoding, errors))
-            else {
+            let Some(bytes) = Object::owned(ffi::PyUnicode_AsEncodedString(pointer, encoding, errors)) else {
                 return Err(unsupported_unless(ffi::PyExc_MemoryError, "str"));
             };
             let data = ffi::PyBytes_AsString(bytes.as_ptr()).cast();
@@ -205,8 +202,7 @@ pub(super) unsafe fn integer(encoder: &mut Encoder<'_>, object: &Object) -> Resu
         let absolute = negated.as_ref().map_or(pointer, Object::as_ptr);
         let to_bytes = interp.int_to_bytes;
         let little = interp.little;
-        let bytes =
-            owned(ffi::PyObject_CallFunctionObjArgs(to_bytes, absolute, len.as_ptr(), little, end))?;
+        let bytes = owned(ffi::PyObject_CallFunctionObjArgs(to_bytes, absolute, len.as_ptr(), little, end))?;
         let data = ffi::PyBytes_AsString(bytes.as_ptr()).cast();
         let magnitude = std::slice::from_raw_parts(data, ffi::PyBytes_Size(bytes.as_ptr()) as usize);
         encoder.writer.big(overflow < 0, magnitude).map_err(|_| unsupported(pointer))
@@ -240,8 +236,7 @@ pub(super) unsafe fn unknown(encoder: &mut Encoder<'_>, object: &Object) -> Resu
     unsafe {
         match encoder.options.unknown() {
             UnknownAs::Str => {
-                let string =
-                    Object::owned(ffi::PyObject_Str(object.as_ptr())).ok_or(EncodeError::Python)?;
+                let string = Object::owned(ffi::PyObject_Str(object.as_ptr())).ok_or(EncodeError::Python)?;
                 text(encoder, &string)
             }
             UnknownAs::Ref | UnknownAs::Error => Err(unsupported(object.as_ptr())),

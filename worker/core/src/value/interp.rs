@@ -71,12 +71,10 @@ pub fn init(py: Python<'_>) -> PyResult<()> {
     // SAFETY: the token proves that the GIL is held. The references are never given back.
     let made = unsafe {
         let int = (&raw mut ffi::PyLong_Type).cast::<PyObject>();
-        let attribute = |name: &std::ffi::CStr| {
-            Object::owned(ffi::PyObject_GetAttrString(int, name.as_ptr())).ok_or_else(fetch)
-        };
-        let text = |text: &std::ffi::CStr| {
-            Object::owned(ffi::PyUnicode_InternFromString(text.as_ptr())).ok_or_else(fetch)
-        };
+        let attribute =
+            |name: &std::ffi::CStr| Object::owned(ffi::PyObject_GetAttrString(int, name.as_ptr())).ok_or_else(fetch);
+        let text =
+            |text: &std::ffi::CStr| Object::owned(ffi::PyUnicode_InternFromString(text.as_ptr())).ok_or_else(fetch);
         let atom_type = Object::owned(atom::create_type().cast()).ok_or_else(fetch)?;
         let buffer_type = Object::owned(buffer::create_type().cast()).ok_or_else(fetch)?;
         Interp {

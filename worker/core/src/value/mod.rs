@@ -11,7 +11,9 @@ mod args;
 mod atom;
 mod buffer;
 mod decode;
+mod decode_leaf;
 mod encode;
+mod encode_leaf;
 mod extent;
 mod inspect;
 mod interp;
@@ -28,7 +30,6 @@ pub use decode::{DecodeError, decode_terms};
 pub use encode::{EncodeError, encode_value};
 pub use extent::{BlobSink, ExtentRef, Lease};
 pub use interp::{init, register};
-
 
 /// Strings and bytes of this size and more travel outside the terms.
 pub const BLOB_BYTES: usize = 16 * 1024;

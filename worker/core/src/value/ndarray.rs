@@ -44,19 +44,12 @@ unsafe fn build(numpy: &Object, dtype: &str, shape: ShapeIter<'_>, data: &[u8]) 
         let make_dtype = numpy.attribute(c"dtype")?;
         let name = Object::text(dtype)?;
         let end = std::ptr::null_mut::<PyObject>();
-        let dtype = Object::owned(ffi::PyObject_CallFunctionObjArgs(
-            make_dtype.as_ptr(),
-            name.as_ptr(),
-            end,
-        ))?;
+        let dtype = Object::owned(ffi::PyObject_CallFunctionObjArgs(make_dtype.as_ptr(), name.as_ptr(), end))?;
         // numpy itself would take the bytes for pointers to objects.
         if dtype.attribute(c"hasobject")?.as_ptr() != ffi::Py_False() {
             return value_error(c"an array of objects cannot come from bytes");
         }
-        let memory = Object::owned(ffi::PyByteArray_FromStringAndSize(
-            data.as_ptr().cast(),
-            data.len() as isize,
-        ))?;
+        let memory = Object::owned(ffi::PyByteArray_FromStringAndSize(data.as_ptr().cast(), data.len() as isize))?;
         let class = numpy.attribute(c"ndarray")?;
         let array = Object::owned(ffi::PyObject_CallFunctionObjArgs(
             class.as_ptr(),
@@ -90,10 +83,7 @@ pub(super) unsafe fn encode(encoder: &mut Encoder<'_>, array: &Object) -> Result
     unsafe {
         let dtype = array.attribute(c"dtype").ok_or(EncodeError::Python)?;
         let kind = string(&dtype, c"kind")?;
-        if encoder.options.has(Options::NDARRAY_BINARY)
-            && !encoder.in_key()
-            && !matches!(kind.as_str(), "O" | "V")
-        {
+        if encoder.options.has(Options::NDARRAY_BINARY) && !encoder.in_key() && !matches!(kind.as_str(), "O" | "V") {
             return encode_binary(encoder, array, &dtype, &kind);
         }
         let list = call_method(array, c"tolist")?;

@@ -36,11 +36,7 @@ impl Drop for Area {
 
 fn refused(py: Python<'_>, encode: impl FnOnce(&mut Vec<u8>) -> bool) -> PyErr {
     let mut reason = Vec::new();
-    if encode(&mut reason) {
-        Refused::new_err(PyBytes::new(py, &reason).unbind())
-    } else {
-        PyErr::fetch(py)
-    }
+    if encode(&mut reason) { Refused::new_err(PyBytes::new(py, &reason).unbind()) } else { PyErr::fetch(py) }
 }
 
 fn decode_failed(py: Python<'_>, error: DecodeError) -> PyErr {
@@ -61,25 +57,19 @@ fn encode(object: &Bound<'_, PyAny>, options: u16) -> PyResult<(Py<PyBytes>, Py<
     let result = unsafe { super::encode_value(object.as_ptr(), Options(options), &mut out, &mut blobs) };
     result.map_err(|error| encode_failed(py, error))?;
     let mut area = vec![0; blobs.total() as usize];
-    blobs.copy_to(&mut area);
+    for (offset, data) in blobs.iter() {
+        area[offset as usize..][..data.len()].copy_from_slice(data);
+    }
     Ok((PyBytes::new(py, &out).unbind(), PyBytes::new(py, &area).unbind()))
 }
 
 /// The object of one term.
 #[pyfunction]
 #[pyo3(signature = (terms, options = 0, blobs = None))]
-fn decode<'py>(
-    py: Python<'py>,
-    terms: &[u8],
-    options: u16,
-    blobs: Option<Vec<u8>>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn decode<'py>(py: Python<'py>, terms: &[u8], options: u16, blobs: Option<Vec<u8>>) -> PyResult<Bound<'py, PyAny>> {
     let area = blobs.map(|blobs| Arc::new(Area::new(blobs)));
     let lease = area.clone().map(|area| area as Lease);
-    let extent = area
-        .as_ref()
-        .zip(lease.as_ref())
-        .map(|(area, lease)| ExtentRef { blobs: &area.0, lease });
+    let extent = area.as_ref().zip(lease.as_ref()).map(|(area, lease)| ExtentRef { blobs: &area.0, lease });
     let mut reader = Reader::new(terms, Limits::default());
     let mut objects = Vec::new();
     // SAFETY: the token proves that the GIL is held; on success there is one new reference.

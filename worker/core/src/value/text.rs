@@ -41,10 +41,7 @@ impl TextCache {
             return unsafe { text_if_utf8(bytes) };
         }
         let entry = &mut self.entries[slot(bytes)];
-        if !entry.text.is_null()
-            && usize::from(entry.len) == bytes.len()
-            && entry.bytes[..bytes.len()] == *bytes
-        {
+        if !entry.text.is_null() && usize::from(entry.len) == bytes.len() && entry.bytes[..bytes.len()] == *bytes {
             if !entry.interned && self.interned < MAX_INTERNED {
                 entry.interned = true;
                 self.interned += 1;
@@ -62,10 +59,7 @@ impl TextCache {
             unsafe { ffi::Py_INCREF(text) };
             let mut copy = [0; MAX_BYTES];
             copy[..bytes.len()].copy_from_slice(bytes);
-            let old = std::mem::replace(
-                entry,
-                Entry { text, len: bytes.len() as u8, interned: false, bytes: copy },
-            );
+            let old = std::mem::replace(entry, Entry { text, len: bytes.len() as u8, interned: false, bytes: copy });
             // SAFETY: the reference of the old entry; deallocating a str runs no Python code.
             unsafe { ffi::Py_XDECREF(old.text) };
         }

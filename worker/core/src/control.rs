@@ -23,8 +23,6 @@ pub struct Opened {
     pub node_pid: u32,
     /// Requests that may run at once.
     pub executors: u16,
-    /// Threads that may exist for requests.
-    pub max_threads: u16,
 }
 
 /// What the control thread and the executors share.
@@ -58,9 +56,7 @@ impl Control {
             link: Mutex::new(None),
             opened: Condvar::new(),
             stop: AtomicBool::new(false),
-            wake: duplicate_high(
-                EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?.as_fd(),
-            )?,
+            wake: wake_counter()?,
         });
         let shared = control.clone();
         std::thread::Builder::new()
@@ -142,7 +138,6 @@ impl Control {
                     link,
                     node_pid: handshake.node_pid,
                     executors: handshake.executors,
-                    max_threads: handshake.max_threads,
                 });
                 self.opened.notify_all();
             }
@@ -156,6 +151,15 @@ fn move_bells_up(link: &mut WorkerLink) -> io::Result<()> {
     link.request_bell = duplicate_high(link.request_bell.as_fd())?.into();
     link.response_bell = duplicate_high(link.response_bell.as_fd())?.into();
     Ok(())
+}
+
+/// A counter to poll, readable while it is not zero.
+///
+/// # Errors
+/// Descriptors are exhausted.
+pub fn wake_counter() -> io::Result<OwnedFd> {
+    let counter = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+    duplicate_high(counter.as_fd())
 }
 
 /// A duplicate with a high number, closed on exec.

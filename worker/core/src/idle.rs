@@ -112,6 +112,7 @@ unsafe fn sleep(link: &WorkerLink, requests: &Consumer, control: &Control) -> bo
         // SAFETY: the GIL is held.
         unsafe {
             gil::released(|| {
+                let _asleep = crate::threads::main_sleeps();
                 link.request_sleeping().raise();
                 if requests.is_empty() && !control.stopping() {
                     let mut fds = [

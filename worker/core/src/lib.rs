@@ -13,6 +13,7 @@ mod clock;
 mod gil;
 mod idle;
 mod serve;
+mod threads;
 
 mod callable;
 mod exception;

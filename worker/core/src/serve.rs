@@ -1,7 +1,13 @@
-//! The loop of the main thread: take a request, run it, answer, and sleep when there is none.
+//! Taking requests, running them and answering them.
+//!
+//! The main thread is preferred: whenever it is free, it takes the next request. With several executors, threads
+//! (see [`crate::threads`]) take requests only while it is busy. They need no lock for that: the GIL guards the
+//! ring, and while the main thread waits without the GIL, no other thread takes anything.
 
-use std::os::fd::AsRawFd;
+use std::cell::UnsafeCell;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use pyo3::ffi;
@@ -12,7 +18,7 @@ use shm_proto::request::Header;
 use shm_proto::ring::Consumer;
 
 use crate::clock::{Clock, ticks};
-use crate::control::{Control, Opened, kill_group};
+use crate::control::{Control, Opened, kill_group, wake_counter};
 use crate::exception;
 use crate::executor::Executor;
 use crate::fork;
@@ -21,6 +27,7 @@ use crate::idle::Idle;
 use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
 use crate::object::Object;
+use crate::threads;
 
 /// Released requests after which the worker looks whether the node waits for room in the ring.
 const ROOM_EVERY: u32 = 16;
@@ -51,7 +58,7 @@ pub unsafe fn serve(arguments: &Arguments) -> Option<()> {
             }
         };
         control.send(&FromWorker::Ready(version()));
-        worker.serve()
+        worker.serve(Idle::new())
     }
 }
 
@@ -69,7 +76,8 @@ fn start_threads(arguments: &Arguments) -> std::io::Result<Arc<Control>> {
 
 /// # Safety
 /// The GIL is held. `None` with a Python exception set.
-unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) -> Option<Worker> {
+unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) -> Option<Server> {
+    let Opened { link, node_pid, executors } = opened;
     // SAFETY: the GIL is held; the module and its dict are borrowed from the interpreter and live as long as it.
     unsafe {
         let main = ffi::PyImport_AddModule(c"__main__".as_ptr());
@@ -77,24 +85,32 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
             return None;
         }
         let namespace = Object::borrowed(ffi::PyModule_GetDict(main))?;
-        module::create(arguments, opened.executors, &namespace)?;
+        module::create(arguments, executors, &namespace)?;
         interrupt::install()?;
         line_buffer_stdout();
-        let link = opened.link;
-        let bells = [link.request_bell.number(), std::os::fd::AsFd::as_fd(&link.response_bell).as_raw_fd()];
-        fork::guard(control.descriptors().into_iter().chain(bells));
+        let kick = match wake_counter() {
+            Ok(kick) => kick,
+            Err(error) => {
+                module::raise(ffi::PyExc_OSError, &error.to_string());
+                return None;
+            }
+        };
+        let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
+        fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
-        let executor = Executor::new(Current::main(), namespace, opened.node_pid)?;
-        Some(Worker {
+        let shared = Arc::new(Shared {
             link,
-            requests,
             control,
-            executor,
-            clock: Clock::new(),
-            idle: Idle::new(),
-            record: Vec::with_capacity(4096),
-            unlooked: 0,
-        })
+            requests: UnsafeCell::new(requests),
+            main_waits: AtomicBool::new(false),
+            several: executors > 1,
+            kick,
+        });
+        if executors > 1 {
+            threads::start(&shared, &namespace, node_pid, executors - 1)?;
+        }
+        let executor = Executor::new(Current::main(), namespace, node_pid)?;
+        Some(Server::new(shared, executor))
     }
 }
 
@@ -129,48 +145,106 @@ unsafe fn version() -> String {
     }
 }
 
+/// What all executors of the worker share.
 #[derive(Debug)]
-struct Worker {
-    link: WorkerLink,
-    requests: Consumer,
-    control: Arc<Control>,
+pub struct Shared {
+    /// The data plane.
+    pub link: WorkerLink,
+    /// The control plane.
+    pub control: Arc<Control>,
+    /// Only touched with the GIL held and [`Shared::main_waits`] unset, and by the main thread while it is set.
+    requests: UnsafeCell<Consumer>,
+    /// The main thread waits for requests, so no other thread takes any. Changed with the GIL held.
+    main_waits: AtomicBool,
+    /// There are executors besides the main thread.
+    several: bool,
+    /// Wakes an executor thread that waits.
+    pub kick: OwnedFd,
+}
+
+// SAFETY: `requests` is guarded as its comment says; everything else is `Sync` by itself.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The reading end of the request ring.
+    ///
+    /// # Safety
+    /// The caller may touch it by the rule of the field.
+    unsafe fn requests(&self) -> &Consumer {
+        // SAFETY: the caller's promise.
+        unsafe { &*self.requests.get() }
+    }
+
+    /// Whether the main thread waits for requests.
+    pub fn main_waits(&self) -> bool {
+        self.main_waits.load(Ordering::Relaxed)
+    }
+
+    /// Called when the calling thread stops looking at the ring and nobody else looks: the node shall ring for the
+    /// next request. `false` if there is one already.
+    ///
+    /// # Safety
+    /// The GIL is held and the main thread does not wait.
+    pub unsafe fn leave_ring(&self) -> bool {
+        self.link.request_sleeping().raise();
+        // SAFETY: the caller's promise.
+        let empty = unsafe { self.requests().is_empty() };
+        if !empty {
+            self.link.request_sleeping().lower();
+        }
+        empty
+    }
+}
+
+/// One executor: takes requests, runs them and answers.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
     executor: Executor,
     clock: Clock,
-    idle: Idle,
     record: Vec<u8>,
-    /// Requests released since the last look at `request_waiting`.
+    /// Requests taken since the last look at `request_waiting`.
     unlooked: u32,
 }
 
-impl Worker {
+impl Server {
+    /// The executor of the calling thread.
+    pub fn new(shared: Arc<Shared>, executor: Executor) -> Self {
+        Self { shared, executor, clock: Clock::new(), record: Vec::with_capacity(4096), unlooked: 0 }
+    }
+
+    /// What it shares with the others.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The loop of the main thread. `None` with a Python exception set.
+    ///
     /// # Safety
     /// In Python's main thread with the GIL held and no exception set.
-    unsafe fn serve(&mut self) -> Option<()> {
+    unsafe fn serve(&mut self, mut idle: Idle) -> Option<()> {
         let mut yielded = ticks();
-        // SAFETY: the GIL is held whenever Python is touched.
+        // SAFETY: the GIL is held whenever Python or the ring is touched, but for the wait, which is announced.
         unsafe {
-            while !self.control.stopping() {
+            while !self.shared.control.stopping() {
                 let Some(header) = self.take() else {
-                    if !self.idle.wait(&self.link, &self.requests, &self.control, &mut self.clock) {
+                    let shared = &self.shared;
+                    shared.main_waits.store(true, Ordering::Relaxed);
+                    let goes_on =
+                        idle.wait(&shared.link, shared.requests(), &shared.control, &mut self.clock);
+                    shared.main_waits.store(false, Ordering::Relaxed);
+                    if !goes_on {
                         return None;
                     }
                     yielded = ticks();
                     continue;
                 };
-                let started = ticks();
-                if let Err(error) = self.executor.run(&self.link, &header, &self.record) {
-                    self.control.fail(&error.to_string());
-                }
-                let done = self.executor.complete(&self.link, &header);
-                let now = ticks();
-                let service_ns = self.clock.nanos(now.saturating_sub(started));
-                self.link.telemetry.record(service_ns);
-                if !done {
-                    self.executor.publish(&self.link, &header, service_ns);
-                }
+                let now = self.run(&header);
                 if now.saturating_sub(yielded) > self.clock.ticks_per_milli() {
                     // A loop over C functions runs no bytecode, where other threads and signals get their turn.
+                    self.shared.main_waits.store(true, Ordering::Relaxed);
                     gil::released(|| ());
+                    self.shared.main_waits.store(false, Ordering::Relaxed);
                     if !gil::run_signal_handlers() {
                         return None;
                     }
@@ -182,34 +256,92 @@ impl Worker {
         Some(())
     }
 
-    /// The next request that is ours to run, copied to private memory.
+    /// Takes and runs requests until there is none or the main thread looks after them.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    pub unsafe fn serve_available(&mut self) {
+        let mut yielded = ticks();
+        // SAFETY: the GIL is held and the main thread does not wait.
+        unsafe {
+            while !self.shared.main_waits() && !self.shared.control.stopping() {
+                let Some(header) = self.take() else { return };
+                let now = self.run(&header);
+                if now.saturating_sub(yielded) > self.clock.ticks_per_milli() {
+                    gil::released(|| ());
+                    self.clock.calibrate();
+                    yielded = ticks();
+                }
+            }
+        }
+    }
+
+    /// Runs a request and answers it; returns the time of the answer in ticks.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
     #[inline]
-    fn take(&mut self) -> Option<Header> {
+    unsafe fn run(&mut self, header: &Header) -> u64 {
+        let link = &self.shared.link;
+        let started = ticks();
+        // SAFETY: the GIL is held, and the main thread does not wait while somebody takes requests.
+        unsafe {
+            if self.shared.several && !self.shared.leave_ring() {
+                // A counter that is full has been kicked already.
+                let _ = nix::unistd::write(&self.shared.kick, &1u64.to_ne_bytes());
+            }
+            if let Err(error) = self.executor.run(link, header, &self.record) {
+                self.shared.control.fail(&error.to_string());
+            }
+            if self.shared.several && !self.shared.main_waits() {
+                // Before the answer: this thread looks at the ring again, so the next request needs no bell.
+                link.request_sleeping().lower();
+            }
+            let done = self.executor.complete(link, header);
+            let now = ticks();
+            let service_ns = self.clock.nanos(now.saturating_sub(started));
+            link.telemetry.record(service_ns);
+            if !done {
+                self.executor.publish(link, header, service_ns);
+            }
+            now
+        }
+    }
+
+    /// The next request that is ours to run, copied to private memory.
+    ///
+    /// # Safety
+    /// The GIL is held and the main thread does not wait.
+    #[inline]
+    unsafe fn take(&mut self) -> Option<Header> {
+        let Shared { link, control, requests, .. } = &*self.shared;
+        // SAFETY: the caller's promise makes the access exclusive; nothing below releases the GIL.
+        let requests = unsafe { &mut *requests.get() };
         loop {
-            let record = match self.requests.next() {
+            let record = match requests.next() {
                 Ok(record) => record?,
-                Err(error) => self.control.fail(&error.to_string()),
+                Err(error) => control.fail(&error.to_string()),
             };
             self.record.clear();
-            self.requests.copy(&record, &mut self.record);
+            requests.copy(&record, &mut self.record);
             let header = match Header::decode(&self.record) {
                 Ok(header) => header,
-                Err(error) => self.control.fail(&error.to_string()),
+                Err(error) => control.fail(&error.to_string()),
             };
             // Before the start is decided: whoever learns of the start may interrupt at once.
             self.executor.current.set(header.id);
             let position = record.position();
-            let ours = self.link.starts(position).decide(position, Side::Worker).is_ok();
-            self.requests.release(record);
+            let ours = link.starts(position).decide(position, Side::Worker).is_ok();
+            requests.release(record);
             self.unlooked += 1;
             if self.unlooked >= ROOM_EVERY {
                 self.unlooked = 0;
-                ring_if_waiting(&self.link);
+                ring_if_waiting(link);
             }
             if ours {
                 return Some(header);
             }
-            // SAFETY: the loop holds the GIL.
+            // SAFETY: the GIL is held.
             unsafe { self.executor.current.clear() };
         }
     }

@@ -62,6 +62,9 @@ pub unsafe fn decode_terms(
     Ok(())
 }
 
+/// A larger map is taken for a table, whose keys are data that come once, not names that come again.
+const RECORD_KEYS: isize = 64;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Container {
     List,
@@ -179,12 +182,13 @@ impl<'e> Decoder<'e> {
     /// The GIL is held.
     unsafe fn pairs(&mut self, reader: &mut Reader<'_>, start: &Reader<'_>) -> Result<bool, DecodeError> {
         let top = self.frames.len() - 1;
+        let is_record = self.frames[top].size <= RECORD_KEYS;
         while self.frames[top].filled < self.frames[top].size {
             // SAFETY: the GIL is held.
             unsafe {
                 if self.frames[top].key.is_null() {
                     self.frames[top].key_from = reader.position();
-                    let key = self.scalar_or_open(reader, true)?;
+                    let key = self.scalar_or_open(reader, is_record)?;
                     if key.is_null() {
                         return Ok(false);
                     }

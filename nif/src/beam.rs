@@ -4,8 +4,8 @@
 //! a direct call into the emulator.
 
 use rustler::sys::{
-    self, ErlNifEnv, ErlNifPid, enif_get_local_pid, enif_make_atom_len, enif_make_tuple_from_array,
-    enif_self, enif_send,
+    self, ErlNifEnv, ErlNifPid, enif_get_local_pid, enif_make_atom_len, enif_make_tuple_from_array, enif_self,
+    enif_send,
 };
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -91,6 +91,15 @@ pub fn atom(env: EnvPtr, text: &str) -> Raw {
 pub fn tuple<const N: usize>(env: EnvPtr, elements: [Raw; N]) -> Raw {
     // SAFETY: the array outlives the call; its terms belong to `env` or are immediates (callers' duty).
     unsafe { enif_make_tuple_from_array(env, elements.as_ptr(), N as u32) }
+}
+
+/// Runs the body of a NIF; a panic becomes an exception in the calling process.
+#[inline]
+pub fn guarded(env: EnvPtr, body: impl FnOnce() -> Raw) -> Raw {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        // SAFETY: the environment of the running NIF call; the result goes straight back to the emulator.
+        unsafe { sys::enif_raise_exception(env, atoms().nif_panicked) }
+    })
 }
 
 /// `{error, Reason}`.

@@ -36,11 +36,7 @@ pub enum Cancelled {
 
 /// Cancels a request. A `reason`, made in the entry's own environment, is sent to an asynchronous caller. `env` as for
 /// `enif_send`.
-pub fn cancel(
-    env: EnvPtr,
-    handle: &Pending,
-    reason: Option<&dyn Fn(EnvPtr) -> Raw>,
-) -> Cancelled {
+pub fn cancel(env: EnvPtr, handle: &Pending, reason: Option<&dyn Fn(EnvPtr) -> Raw>) -> Cancelled {
     let Some(entry) = slab::get(handle.index) else { return Cancelled::Sent };
     loop {
         match entry.word.transition(handle.generation, State::Live, State::Moving) {
@@ -52,10 +48,10 @@ pub fn cancel(
     }
     // SAFETY: we won LIVE -> MOVING; readers and teardown wait for us to leave that state.
     let body = unsafe { entry.body() };
-    if let Some(reason) = reason {
-        if matches!(body.reply_to, ReplyTo::Response | ReplyTo::Result) {
-            reader::send_error(env, body, reason);
-        }
+    if let Some(reason) = reason
+        && matches!(body.reply_to, ReplyTo::Response | ReplyTo::Result)
+    {
+        reader::send_error(env, body, reason);
     }
     body.handle = None;
     let serial = entry.incarnation.load(std::sync::atomic::Ordering::Relaxed);

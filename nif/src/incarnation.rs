@@ -303,20 +303,21 @@ impl Incarnation {
     pub fn kill(&self, reason: Raw) {
         let _ = self.reason.set(reason);
         let Some(pidfd) = self.pidfd() else { return };
+        if self.state() == DOWN {
+            return;
+        }
         // SAFETY: plain system call on a descriptor that we own; a pidfd cannot name a recycled process id.
-        let sent = unsafe {
+        unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
                 pidfd.as_raw_fd(),
                 Signal::SIGKILL as i32,
                 std::ptr::null::<libc::siginfo_t>(),
                 0,
-            )
-        };
-        // The group outlives its leader as long as it has members, and its id is not given to anyone before.
-        if sent == 0 {
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.os_pid()), Signal::SIGKILL);
+            );
         }
+        // A worker that died by itself may have left children behind. Before DOWN its id is not given to anyone else.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.os_pid()), Signal::SIGKILL);
     }
 
     /// Why the incarnation ended.

@@ -21,7 +21,7 @@ macro_rules! nifs {
             unsafe extern "C" fn entry(env: *mut ErlNifEnv, argc: c_int, argv: *const ErlNifTerm) -> ErlNifTerm {
                 // SAFETY: the emulator passes `argc` arguments that outlive the call.
                 let args = unsafe { std::slice::from_raw_parts(argv, argc as usize) };
-                guarded(env, args, $function)
+                beam::guarded(env, || $function(env, args))
             }
             rustler::codegen_runtime::inventory::submit!(rustler::Nif {
                 name: concat!($name, "\0").as_ptr().cast(),
@@ -81,17 +81,8 @@ const _: () = {
     });
 };
 
-/// Runs a NIF; a panic becomes an exception in the calling process.
-#[inline]
-fn guarded(env: EnvPtr, args: &[Raw], function: fn(EnvPtr, &[Raw]) -> Raw) -> Raw {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| function(env, args))).unwrap_or_else(|_| {
-        // SAFETY: the environment of the running NIF call; its result goes straight back to the emulator.
-        unsafe { rustler::sys::enif_raise_exception(env, atoms().nif_panicked) }
-    })
-}
-
 fn bad_argument(env: EnvPtr) -> Raw {
-    // SAFETY: as above.
+    // SAFETY: the result goes straight back to the emulator.
     unsafe { rustler::sys::enif_make_badarg(env) }
 }
 

@@ -91,9 +91,7 @@ impl Pool {
 
     /// Takes a worker out of the choice.
     pub fn remove(&self, serial: u64) {
-        self.workers.rcu(|list| {
-            list.iter().filter(|w| w.serial() != serial).cloned().collect::<Vec<_>>()
-        });
+        self.workers.rcu(|list| list.iter().filter(|w| w.serial() != serial).cloned().collect::<Vec<_>>());
     }
 
     /// Keeps a request until a worker comes.
@@ -152,7 +150,8 @@ pub fn choose(workers: &[Arc<Incarnation>]) -> Option<&Arc<Incarnation>> {
         }
     }
     if best.is_none() && count > LOOK_AT {
-        best = workers.iter().map(|w| (w.load(), w)).filter(|(load, _)| *load != u32::MAX).min_by_key(|(load, _)| *load);
+        best =
+            workers.iter().map(|w| (w.load(), w)).filter(|(load, _)| *load != u32::MAX).min_by_key(|(load, _)| *load);
     }
     if count > LOOK_AT {
         advance_place();

@@ -66,10 +66,8 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
             link.response_sleeping().lower();
             continue;
         }
-        let mut fds = [
-            PollFd::new(link.response_bell.as_fd(), PollFlags::POLLIN),
-            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds =
+            [PollFd::new(link.response_bell.as_fd(), PollFlags::POLLIN), PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return Err(Corrupt("poll of bell and process")),
@@ -145,8 +143,10 @@ impl Reply {
 
 fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> {
     let header = Header::decode(record).map_err(|_| Corrupt("response header"))?;
-    let payload =
-        record.get(Header::SIZE..).and_then(|rest| rest.get(..header.len as usize)).ok_or(Corrupt("response length"))?;
+    let payload = record
+        .get(Header::SIZE..)
+        .and_then(|rest| rest.get(..header.len as usize))
+        .ok_or(Corrupt("response length"))?;
     match header.kind {
         Kind::Reply => reply(incarnation, &header, payload),
         _ => Err(Corrupt("response kind")),

@@ -5,8 +5,8 @@
 
 use crate::beam::{EnvPtr, Raw};
 use rustler::sys::{
-    self, ErlNifEnv, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags,
-    ErlNifResourceType, ErlNifResourceTypeInit,
+    self, ErlNifEnv, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags, ErlNifResourceType,
+    ErlNifResourceTypeInit,
 };
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;

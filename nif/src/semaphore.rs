@@ -130,7 +130,9 @@ pub fn assign(env: EnvPtr, pid: ErlNifPid) {
 pub fn release(env: EnvPtr, pid: ErlNifPid) -> bool {
     let held = {
         let mut holders = holders();
-        let Some(at) = holders.iter().position(|h| beam::pid_term(&h.pid) == beam::pid_term(&pid)) else { return false };
+        let Some(at) = holders.iter().position(|h| beam::pid_term(&h.pid) == beam::pid_term(&pid)) else {
+            return false;
+        };
         if holders[at].count.fetch_sub(1, Ordering::AcqRel) == 1 {
             holders.swap_remove(at);
         }

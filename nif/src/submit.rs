@@ -116,10 +116,10 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         .run()
     });
     // A ticket ends with whatever came of its turn, unless it went back to wait.
-    if let Some(ticket) = ticket {
-        if !(beam::get_tuple(env, answer).is_some_and(|t| t[0] == a.wait) || answer == a.large) {
-            ticket.finish(env);
-        }
+    if let Some(ticket) = ticket
+        && !(beam::get_tuple(env, answer).is_some_and(|t| t[0] == a.wait) || answer == a.large)
+    {
+        ticket.finish(env);
     }
     answer
 }

@@ -1,8 +1,8 @@
 //! The end of an incarnation: every request in it gets exactly one answer or another worker.
 
 use crate::beam::{self, EnvPtr, atoms};
-use crate::incarnation::{CLOSED, DOWN, Incarnation, down_reason};
 use crate::extent::{Carried, Payload};
+use crate::incarnation::{CLOSED, DOWN, Incarnation, down_reason};
 use crate::pool::{self, Parked, Pool};
 use crate::slab::{self, Entry, Handed};
 use crate::{cancel, reader, registry};
@@ -137,9 +137,7 @@ fn try_move(env: EnvPtr, incarnation: &Arc<Incarnation>, entry: &'static Entry, 
     }
     let Ok(header) = Header::decode(&record) else { return false };
     record.truncate(Header::SIZE + header.len as usize);
-    if header.id != entry.id(generation)
-        || link.starts(body.position).decide(body.position, Side::Node).is_err()
-    {
+    if header.id != entry.id(generation) || link.starts(body.position).decide(body.position, Side::Node).is_err() {
         return false;
     }
     let payload = Carried::copy(incarnation, &record, body.payload.as_ref());
@@ -168,9 +166,7 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
         let generation = parked.generation;
         match publish(pool, entry, &parked) {
             Some(worker) => {
-                if worker.state() < CLOSED
-                    || entry.word.transition(generation, State::Live, State::Moving).is_err()
-                {
+                if worker.state() < CLOSED || entry.word.transition(generation, State::Live, State::Moving).is_err() {
                     return;
                 }
                 // Closed between choice and publication, as in `submit`.

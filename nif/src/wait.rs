@@ -45,15 +45,15 @@ impl Ticket {
 
     /// Ends the ticket: its holder goes on, gave up, or died. Passes the baton on if this ticket had it.
     pub fn abandoned(&self) {
-        if self.state.swap(OVER, Ordering::AcqRel) == WOKEN {
-            self.queue.baton_back(std::ptr::null_mut());
-        }
+        self.finish(std::ptr::null_mut());
     }
 
     /// As `abandoned`, from a NIF call.
     pub fn finish(&self, env: EnvPtr) {
-        if self.state.swap(OVER, Ordering::AcqRel) == WOKEN {
-            self.queue.baton_back(env);
+        match self.state.swap(OVER, Ordering::AcqRel) {
+            WOKEN => self.queue.baton_back(env),
+            WAITING => self.queue.forget(),
+            _ => {}
         }
     }
 }
@@ -129,14 +129,10 @@ impl Queue {
                     return;
                 }
                 let Some(ticket) = inner.tickets.pop_front() else { return };
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-                if ticket
-                    .state
-                    .compare_exchange(WAITING, WOKEN, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_err()
-                {
+                if ticket.state.compare_exchange(WAITING, WOKEN, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                     continue;
                 }
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 inner.batons += 1;
                 ticket
             };
@@ -154,6 +150,13 @@ impl Queue {
     /// Wakes as many as may be awake at once.
     pub fn wake_all(&self, env: EnvPtr) {
         self.wake(env, MAX_BATONS);
+    }
+
+    /// One of those who wait has gone. Its ticket is skipped when its turn comes; the last one takes them all with it.
+    fn forget(&self) {
+        if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.lock().tickets.retain(|ticket| ticket.state.load(Ordering::Acquire) == WAITING);
+        }
     }
 
     fn baton_back(&self, env: EnvPtr) {

@@ -47,6 +47,9 @@ pub fn init() {
 /// A callable whose calls take longer than this is never watched: a process switch and a message cost less.
 const WORTH_NS: u32 = 12_000;
 
+/// Shortest wait, for callables that are not known: twice a round trip.
+const UNKNOWN_NS: u32 = 2_000;
+
 /// Turns of the loop that this call may take; 0: do not watch.
 #[inline]
 pub fn spins(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> u32 {
@@ -60,7 +63,7 @@ pub fn spins(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> u32 {
         return 0;
     }
     let budget_ns = budget_us * 1000;
-    let wait = (expected * 4).clamp(2_000, budget_ns);
+    let wait = (expected * 4).max(UNKNOWN_NS).min(budget_ns);
     (wait as f32 / machine.nanoseconds_per_spin) as u32
 }
 

@@ -16,7 +16,7 @@ use super::exception::decode_parts;
 use super::refusal::{Corrupt, DecodeError};
 use super::request::encode_request;
 use super::scratch::{Scratch, with_scratch};
-use crate::beam::{self, EnvPtr, Raw};
+use crate::beam::{self, EnvPtr, Raw, guarded};
 
 /// Bytes that a normal scheduler handles; what is larger is repeated on a dirty one.
 const NORMAL_BYTES: usize = 32 * 1024;
@@ -51,14 +51,18 @@ fn on_dirty_scheduler(env: EnvPtr, name: &std::ffi::CStr, nif: Nif, argc: c_int,
 /// # Safety
 /// Called by the emulator with two arguments.
 pub unsafe extern "C" fn encode(env: EnvPtr, argc: c_int, argv: *const Raw) -> Raw {
-    encode_within(env, argc, argv, NORMAL_BYTES)
-        .unwrap_or_else(|| on_dirty_scheduler(env, c"encode", encode_dirty, argc, argv))
+    guarded(env, || {
+        encode_within(env, argc, argv, NORMAL_BYTES)
+            .unwrap_or_else(|| on_dirty_scheduler(env, c"encode", encode_dirty, argc, argv))
+    })
 }
 
 unsafe extern "C" fn encode_dirty(env: EnvPtr, argc: c_int, argv: *const Raw) -> Raw {
-    encode_within(env, argc, argv, usize::MAX).unwrap_or_else(|| {
-        let reason = EncodeError::TooLarge.reason(env);
-        beam::tuple(env, [words(env).error, reason])
+    guarded(env, || {
+        encode_within(env, argc, argv, usize::MAX).unwrap_or_else(|| {
+            let reason = EncodeError::TooLarge.reason(env);
+            beam::tuple(env, [words(env).error, reason])
+        })
     })
 }
 
@@ -103,11 +107,11 @@ pub unsafe extern "C" fn decode(env: EnvPtr, argc: c_int, argv: *const Raw) -> R
     if large.is_some_and(|bytes| bytes.len() > NORMAL_BYTES) {
         return on_dirty_scheduler(env, c"decode", decode_dirty, argc, argv);
     }
-    decode_now(env, argc, argv)
+    guarded(env, || decode_now(env, argc, argv))
 }
 
 unsafe extern "C" fn decode_dirty(env: EnvPtr, argc: c_int, argv: *const Raw) -> Raw {
-    decode_now(env, argc, argv)
+    guarded(env, || decode_now(env, argc, argv))
 }
 
 fn decode_now(env: EnvPtr, argc: c_int, argv: *const Raw) -> Raw {

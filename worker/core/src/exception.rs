@@ -78,9 +78,8 @@ pub unsafe fn describe(exception: &Object, detailed: bool, out: &mut Vec<u8>) {
 unsafe fn summarize(exception: &Object, with_traceback: bool, out: &mut Vec<u8>) {
     // SAFETY: the GIL is held; the type of a live object lives as long as the object.
     unsafe {
+        text(&class_name(exception), out);
         let kind = ffi::Py_TYPE(exception.as_ptr());
-        let name = CStr::from_ptr(PyExceptionClass_Name(kind.cast())).to_string_lossy();
-        text(name.rsplit('.').next().unwrap_or(&name), out);
         let module = Object::borrowed(kind.cast()).and_then(|kind| kind.attribute(c"__module__"));
         text(&module.map(|module| lossy(&module)).unwrap_or_default(), out);
         let message = Object::owned(ffi::PyObject_Str(exception.as_ptr()));
@@ -90,6 +89,19 @@ unsafe fn summarize(exception: &Object, with_traceback: bool, out: &mut Vec<u8>)
         ffi::PyErr_Clear();
         text(&traceback.unwrap_or_default(), out);
     }
+}
+
+/// Name of the exception's class, without its module.
+///
+/// # Safety
+/// The GIL is held and the object is an exception.
+pub unsafe fn class_name(exception: &Object) -> String {
+    // SAFETY: the type of a live object lives as long as the object, and so does its name.
+    let name = unsafe {
+        let kind = ffi::Py_TYPE(exception.as_ptr());
+        CStr::from_ptr(PyExceptionClass_Name(kind.cast())).to_string_lossy()
+    };
+    name.rsplit('.').next().unwrap_or(&name).to_owned()
 }
 
 /// The text that Python prints for an exception that nobody catches.

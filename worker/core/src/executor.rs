@@ -4,24 +4,20 @@ use std::sync::Arc;
 
 use pyo3::ffi;
 use shm_proto::arena::Borrower;
-use shm_proto::etf::{EtfError, Limits, Reader, Writer};
-use shm_proto::link::WorkerLink;
+use shm_proto::etf::{EtfError, Limits, Reader};
 use shm_proto::request::{Extent, Header, Kind, Malformed, Options, Place};
-use shm_proto::response::Status;
 
+use crate::answer::{Answer, Failure};
 use crate::callable::{Callables, Names};
-use crate::exception;
+use crate::coroutine;
 use crate::fork;
 use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
-use crate::reply;
 use crate::script::{Compiled, Scripts};
+use crate::serve::Shared;
 use crate::symbols::{ARGUMENTS_OFFSET, symbols};
-use crate::value::{BlobSink, CallArgs, DecodeError, EncodeError, ExtentRef, Lease, decode_terms, encode_value};
-
-/// Payload memory that is kept from one request to the next; what a larger one needed is given back.
-const KEPT_BYTES: usize = 1 << 20;
+use crate::value::{CallArgs, DecodeError, ExtentRef, Lease, decode_terms};
 
 /// What one thread needs to run requests, reused from request to request. Needs the GIL for everything.
 #[derive(Debug)]
@@ -31,38 +27,25 @@ pub struct Executor {
     callables: Callables,
     scripts: Scripts,
     args: CallArgs,
-    payload: Vec<u8>,
-    blobs: BlobSink,
+    /// What the last request left.
+    pub answer: Answer,
     /// Process whose descriptors large arguments name.
     node_pid: u32,
-}
-
-/// Why a request has no value.
-enum Failure {
-    /// A Python exception is set.
-    Raised,
-    /// The reason, encoded.
-    Refused(Vec<u8>),
-}
-
-impl From<DecodeError> for Failure {
-    fn from(error: DecodeError) -> Self {
-        let mut reason = Vec::new();
-        if error.refusal(&mut reason) { Self::Refused(reason) } else { Self::Raised }
-    }
-}
-
-impl From<EncodeError> for Failure {
-    fn from(error: EncodeError) -> Self {
-        let mut reason = Vec::new();
-        if error.refusal(&mut reason) { Self::Refused(reason) } else { Self::Raised }
-    }
 }
 
 impl From<EtfError> for Failure {
     fn from(error: EtfError) -> Self {
         DecodeError::from(error).into()
     }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its answer is ready to be sent.
+    Answered,
+    /// The event loop will answer it.
+    Awaited,
 }
 
 /// An arena lease of the node's, returned when the last view of its bytes is gone.
@@ -89,14 +72,13 @@ impl Executor {
             // SAFETY: the GIL is held.
             scripts: unsafe { Scripts::new(namespace)? },
             args: CallArgs::new(),
-            payload: Vec::with_capacity(4096),
-            blobs: BlobSink::new(),
+            answer: Answer::new(),
             node_pid,
         })
     }
 
-    /// Runs the request in `record` (header and what follows it) and leaves its answer in this executor. No
-    /// interrupt reaches the thread afterwards.
+    /// Runs the request in `record` (header and what follows it) and leaves its answer in this executor, or hands
+    /// its result to the event loop. No interrupt reaches the thread afterwards.
     ///
     /// # Errors
     /// [`Malformed`]: the record is not what the node writes.
@@ -106,52 +88,29 @@ impl Executor {
     #[inline]
     pub unsafe fn run(
         &mut self,
-        link: &WorkerLink,
+        shared: &Arc<Shared>,
         header: &Header,
         record: &[u8],
-    ) -> Result<(), Malformed> {
+    ) -> Result<Outcome, Malformed> {
         let body = record
             .get(Header::SIZE..Header::SIZE + header.len as usize)
             .ok_or(Malformed("request length"))?;
-        self.payload.clear();
+        self.answer.clear();
         // SAFETY: the GIL is held and no exception is set.
         unsafe {
             let outcome = if header.place == Place::Inline {
-                self.dispatch(header, body, None)
+                self.dispatch(shared, header, body, None)
             } else {
-                self.with_extent(link, header, body)?
+                self.with_extent(shared, header, body)?
             };
-            if let Err(failure) = outcome {
-                self.explain(failure, header.options);
-            }
+            let outcome = outcome.unwrap_or_else(|failure| {
+                self.answer.failure(failure, header.options, self.current.interrupted());
+                Outcome::Answered
+            });
             fork::end_child();
             self.current.clear();
+            Ok(outcome)
         }
-        Ok(())
-    }
-
-    /// Sends what [`Executor::run`] left, if the reply cell did not take it.
-    ///
-    /// # Safety
-    /// The GIL is held and no exception is set.
-    pub unsafe fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64) {
-        if let Err(error) = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs) {
-            self.payload.clear();
-            self.blobs.clear();
-            self.refuse(&error.to_string());
-            // A reason of a few bytes fits into the ring.
-            let _ = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs);
-        }
-        self.blobs.clear();
-        if self.payload.capacity() > KEPT_BYTES {
-            self.payload = Vec::with_capacity(4096);
-        }
-    }
-
-    /// Offers the answer to the reply cell.
-    #[inline]
-    pub fn complete(&self, link: &WorkerLink, header: &Header) -> bool {
-        self.blobs.is_empty() && reply::complete(link, header, &self.payload)
     }
 
     /// # Safety
@@ -159,10 +118,11 @@ impl Executor {
     #[cold]
     unsafe fn with_extent(
         &mut self,
-        link: &WorkerLink,
+        shared: &Arc<Shared>,
         header: &Header,
         body: &[u8],
-    ) -> Result<Result<(), Failure>, Malformed> {
+    ) -> Result<Result<Outcome, Failure>, Malformed> {
+        let link = &shared.link;
         let extent = Extent::decode(body)?;
         let bad = |_| Malformed("extent");
         let total = extent.total as usize;
@@ -187,7 +147,7 @@ impl Executor {
         let terms = &bytes[..extent.terms_len as usize];
         let blobs = bytes.get(extent.blobs_at() as usize..).unwrap_or_default();
         // SAFETY: the GIL is held and no exception is set.
-        Ok(unsafe { self.dispatch(header, terms, Some(&ExtentRef { blobs, lease: &lease })) })
+        Ok(unsafe { self.dispatch(shared, header, terms, Some(&ExtentRef { blobs, lease: &lease })) })
     }
 
     /// # Safety
@@ -195,10 +155,11 @@ impl Executor {
     #[inline]
     unsafe fn dispatch(
         &mut self,
+        shared: &Arc<Shared>,
         header: &Header,
         terms: &[u8],
         extent: Option<&ExtentRef<'_>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Outcome, Failure> {
         // SAFETY: the GIL is held; the value lives until it is encoded.
         unsafe {
             let value = match header.kind {
@@ -216,14 +177,14 @@ impl Executor {
                 }
             };
             self.args.clear();
-            self.payload.push(Status::Value as u8);
-            match value {
-                Some(value) if !header.options.has(Options::CAST) => {
-                    encode_value(value.as_ptr(), header.options, &mut self.payload, &mut self.blobs)?;
-                }
-                _ => Writer::new(&mut self.payload).none(),
+            if let Some(value) = &value
+                && coroutine::is_awaitable(value)
+            {
+                coroutine::hand_over(shared, header, value).ok_or(Failure::Raised)?;
+                return Ok(Outcome::Awaited);
             }
-            Ok(())
+            self.answer.value(value.as_ref(), header.options)?;
+            Ok(Outcome::Answered)
         }
     }
 
@@ -296,49 +257,4 @@ impl Executor {
         unsafe { self.scripts.run(program) }.ok_or(Failure::Raised)?;
         Ok(None)
     }
-
-    /// Puts the reason of a failure in the place of a value.
-    ///
-    /// # Safety
-    /// The GIL is held; an exception is set exactly if the failure says so.
-    #[cold]
-    unsafe fn explain(&mut self, failure: Failure, options: Options) {
-        self.payload.clear();
-        self.blobs.clear();
-        // SAFETY: the GIL is held.
-        unsafe {
-            match failure {
-                Failure::Refused(reason) => {
-                    self.payload.push(Status::Refused as u8);
-                    self.payload.extend_from_slice(&reason);
-                }
-                Failure::Raised => match exception::take() {
-                    Some(raised) if self.current.interrupted() && is_interrupted(&raised) => {
-                        self.payload.push(Status::Interrupted as u8);
-                    }
-                    Some(raised) => {
-                        self.payload.push(Status::Exception as u8);
-                        exception::describe(&raised, options.has(Options::ERROR_MAP), &mut self.payload);
-                    }
-                    None => self.refuse("a function failed without an exception"),
-                },
-            }
-        }
-    }
-
-    fn refuse(&mut self, text: &str) {
-        self.payload.push(Status::Refused as u8);
-        let mut writer = Writer::new(&mut self.payload);
-        writer.tuple_header(2);
-        // Both texts are far below the limits of their length fields.
-        let _ = writer.atom("unsupported_object");
-        let _ = writer.binary(text.as_bytes());
-    }
-}
-
-/// # Safety
-/// The GIL is held.
-unsafe fn is_interrupted(exception: &Object) -> bool {
-    // SAFETY: a live object and a class.
-    unsafe { ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), module::interrupted()) != 0 }
 }

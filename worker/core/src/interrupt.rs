@@ -3,7 +3,8 @@
 //! A signal that only the main thread receives ends sleeps, reads and waits for locks at once; its Python
 //! handler raises if the request that the main thread runs at that moment is still the one that was meant. An
 //! executor thread cannot be reached by a signal: there an asynchronous exception is set, with the GIL held and only if
-//! the thread still runs that request, and the thread disarms it before it lets go of the request.
+//! the thread still runs that request, and the thread disarms it before it lets go of the request. A task of the
+//! event loop is cancelled.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::ffi;
 
+use crate::coroutine;
 use crate::module;
 use crate::object::Object;
 
@@ -161,7 +163,7 @@ fn raise_in(id: u64, main: libc::pthread_t) -> bool {
         return true;
     }
     let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
-    let Some(state) = state else { return false };
+    let Some(state) = state else { return coroutine::cancel(id) };
     // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
     unsafe {
         let gil = ffi::PyGILState_Ensure();

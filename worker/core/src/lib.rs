@@ -16,10 +16,12 @@ mod serve;
 mod threads;
 
 mod callable;
-mod exception;
 mod executor;
-mod reply;
 mod script;
+mod coroutine;
+mod answer;
+mod exception;
+mod reply;
 mod value;
 
 mod module;

@@ -20,7 +20,7 @@ use shm_proto::ring::Consumer;
 use crate::clock::{Clock, ticks};
 use crate::control::{Control, Opened, kill_group, wake_counter};
 use crate::exception;
-use crate::executor::Executor;
+use crate::executor::{Executor, Outcome};
 use crate::fork;
 use crate::gil;
 use crate::idle::Idle;
@@ -290,19 +290,24 @@ impl Server {
                 // A counter that is full has been kicked already.
                 let _ = nix::unistd::write(&self.shared.kick, &1u64.to_ne_bytes());
             }
-            if let Err(error) = self.executor.run(link, header, &self.record) {
-                self.shared.control.fail(&error.to_string());
-            }
+            let outcome = match self.executor.run(&self.shared, header, &self.record) {
+                Ok(outcome) => outcome,
+                Err(error) => self.shared.control.fail(&error.to_string()),
+            };
             if self.shared.several && !self.shared.main_waits() {
                 // Before the answer: this thread looks at the ring again, so the next request needs no bell.
                 link.request_sleeping().lower();
             }
-            let done = self.executor.complete(link, header);
+            if outcome == Outcome::Awaited {
+                return ticks();
+            }
+            let answer = &mut self.executor.answer;
+            let done = answer.complete(link, header);
             let now = ticks();
             let service_ns = self.clock.nanos(now.saturating_sub(started));
             link.telemetry.record(service_ns);
             if !done {
-                self.executor.publish(link, header, service_ns);
+                answer.publish(link, header, service_ns);
             }
             now
         }

@@ -1,7 +1,9 @@
 """Times the conversions; run like test_value.py, with a release build."""
 
+import sys
+
 import etf
-from test_value import core, sys
+from test_value import core
 
 CASES = {
     "[16.0] / 4.0": ([16.0], 4.0, 2_000_000),

@@ -103,7 +103,7 @@ tags(_) ->
 
 ndarray(_) ->
     Data = <<1:32/little, 2:32/little, 3:32/little, 4:32/little>>,
-    case numpy() of
+    case has_numpy() of
         true ->
             {ok, 10} = py:eval(<<"int(x.sum())">>, #{x => {ndarray, <<"int32">>, [2, 2], Data}}),
             {ok, {2, 2}} = py:eval(<<"x.shape">>, #{x => {ndarray, int32, [2, 2], Data}});
@@ -112,7 +112,7 @@ ndarray(_) ->
     end.
 
 numpy(_) ->
-    case numpy() of
+    case has_numpy() of
         false ->
             {skip, "no numpy"};
         true ->
@@ -126,7 +126,7 @@ numpy(_) ->
             ?assertEqual({<<"int32">>, <<0:32/little, 1:32/little, 2:32/little, 3:32/little>>}, {Dtype, Data})
     end.
 
-numpy() ->
+has_numpy() ->
     {ok, Found} = py:eval(<<"__import__('importlib.util').util.find_spec('numpy') is not None">>),
     Found.
 

@@ -37,6 +37,10 @@ const HEAP_WORDS: u64 = 1 << 28;
 /// Binaries from this size on are allocated in a way that can fail instead of ending the node.
 const LARGE_BINARY: usize = 1 << 20;
 
+/// Pairs of which a thread of ours may make a map at once: `enif_make_map_from_arrays` sorts larger ones with a random
+/// number from the scheduler's data, which is a null pointer outside schedulers (OTP 25).
+const SORTED_PAIRS: usize = 128;
+
 /// Decodes one term that fills `bytes`.
 #[inline]
 pub(super) fn whole(env: EnvPtr, bytes: &[u8], options: Options, blobs: &dyn Blobs) -> Result<Raw, DecodeError> {
@@ -159,11 +163,21 @@ impl Decoder<'_> {
                 keys.clear();
                 keys.extend(elements.iter().step_by(2));
                 keys.extend(elements.iter().skip(1).step_by(2));
+                // SAFETY: asks about the calling thread only.
+                let on_scheduler = unsafe { sys::enif_thread_type() } > 0;
+                let sorted = if on_scheduler { pairs } else { pairs.min(SORTED_PAIRS) };
                 let mut map = Raw::default();
-                // SAFETY: `pairs` keys and as many values, all terms of this environment.
-                let made = unsafe {
-                    sys::enif_make_map_from_arrays(self.env, keys.as_ptr(), keys.as_ptr().add(pairs), pairs, &mut map)
+                // SAFETY: at least `sorted` keys and as many values, all terms of this environment.
+                let mut made = unsafe {
+                    sys::enif_make_map_from_arrays(self.env, keys.as_ptr(), keys.as_ptr().add(pairs), sorted, &mut map)
                 };
+                for pair in sorted..pairs {
+                    if made == 0 {
+                        break;
+                    }
+                    // SAFETY: the map was made before; keys and values as above.
+                    made = unsafe { sys::enif_make_map_put(self.env, map, keys[pair], keys[pairs + pair], &mut map) };
+                }
                 let mut size = 0;
                 // Large maps are made even if keys are equal (OTP 25), with one of the values.
                 // SAFETY: `map` was made above.

@@ -122,7 +122,7 @@ numpy(_) ->
             {ok, 3} = py:eval(<<"np.int64(3)">>),
             {ok, 2.5} = py:eval(<<"np.float32(2.5)">>),
             {ok, true} = py:eval(<<"np.bool_(True)">>),
-            {ok, {ndarray, Dtype, [2, 2], Data}} = py:eval(<<"np.arange(4, dtype='int32').reshape(2, 2)">>, #{}, #{ndarray => binary}),
+            {ok, {ndarray, Dtype, {2, 2}, Data}} = py:eval(<<"np.arange(4, dtype='int32').reshape(2, 2)">>, #{}, #{ndarray => binary}),
             ?assertEqual({<<"int32">>, <<0:32/little, 1:32/little, 2:32/little, 3:32/little>>}, {Dtype, Data})
     end.
 

@@ -3,7 +3,7 @@
 
 -export([main/0]).
 
--define(LIMIT, 400000).
+-define(LIMIT, 1200000).
 -define(PIECES, 8).
 
 %% @doc Shows the workers, computes serially and in parallel, lets a worker crash, and measures. Ends the node

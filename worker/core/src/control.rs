@@ -59,9 +59,7 @@ impl Control {
             wake: wake_counter()?,
         });
         let shared = control.clone();
-        std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || shared.run(input.into(), &interrupter))?;
+        std::thread::Builder::new().name("control".to_owned()).spawn(move || shared.run(input.into(), &interrupter))?;
         Ok(control)
     }
 
@@ -134,11 +132,7 @@ impl Control {
                     self.fail(&format!("could not keep the data plane from user code: {error}"));
                 }
                 self.send(&FromWorker::Hello { nonce: handshake.nonce, os_pid: std::process::id() });
-                *lock(&self.link) = Some(Opened {
-                    link,
-                    node_pid: handshake.node_pid,
-                    executors: handshake.executors,
-                });
+                *lock(&self.link) = Some(Opened { link, node_pid: handshake.node_pid, executors: handshake.executors });
                 self.opened.notify_all();
             }
             Err(error) => self.fail(&error.to_string()),

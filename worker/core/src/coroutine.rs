@@ -77,12 +77,7 @@ pub unsafe fn hand_over(shared: &Arc<Shared>, header: &Header, awaitable: &Objec
     unsafe {
         let functions = functions()?;
         let request = Object::owned(ffi::PyLong_FromUnsignedLongLong(header.id))?;
-        let pending = Pending {
-            shared: shared.clone(),
-            header: *header,
-            since: Instant::now(),
-            interrupted: false,
-        };
+        let pending = Pending { shared: shared.clone(), header: *header, since: Instant::now(), interrupted: false };
         lock(&PENDING).get_or_insert_default().insert(header.id, pending);
         let (start, done) = (functions.start.as_ptr(), functions.done.as_ptr());
         let begun = call(start, &[awaitable.as_ptr(), request.as_ptr(), done]);

@@ -21,8 +21,7 @@ const MAX_CAUSES: usize = 32;
 /// # Safety
 /// The GIL is held.
 pub unsafe fn take() -> Option<Object> {
-    let (mut kind, mut value, mut traceback) =
-        (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+    let (mut kind, mut value, mut traceback) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: the three out-parameters become owned references or NULL, and each is wrapped once.
     unsafe {
         ffi::PyErr_Fetch(&mut kind, &mut value, &mut traceback);

@@ -86,15 +86,8 @@ impl Executor {
     /// # Safety
     /// The GIL is held and no exception is set.
     #[inline]
-    pub unsafe fn run(
-        &mut self,
-        shared: &Arc<Shared>,
-        header: &Header,
-        record: &[u8],
-    ) -> Result<Outcome, Malformed> {
-        let body = record
-            .get(Header::SIZE..Header::SIZE + header.len as usize)
-            .ok_or(Malformed("request length"))?;
+    pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
+        let body = record.get(Header::SIZE..Header::SIZE + header.len as usize).ok_or(Malformed("request length"))?;
         self.answer.clear();
         // SAFETY: the GIL is held and no exception is set.
         unsafe {

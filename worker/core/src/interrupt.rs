@@ -118,9 +118,7 @@ impl Interrupter {
     /// The system has no thread to give.
     pub fn start(main: libc::pthread_t) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("interrupter".to_owned())
-            .spawn(move || repeat(&receiver, main))?;
+        std::thread::Builder::new().name("interrupter".to_owned()).spawn(move || repeat(&receiver, main))?;
         Ok(Self(sender))
     }
 

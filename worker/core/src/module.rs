@@ -121,8 +121,8 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
         add(&module, c"WorkerInfo", &worker_info(arguments, executors)?)?;
         let py = pyo3::Python::assume_attached();
         let bound = pyo3::Bound::from_borrowed_ptr(py, module.as_ptr());
-        let types = crate::value::init(py)
-            .and_then(|()| crate::value::register(bound.cast::<pyo3::types::PyModule>()?));
+        let types =
+            crate::value::init(py).and_then(|()| crate::value::register(bound.cast::<pyo3::types::PyModule>()?));
         if let Err(error) = types {
             error.restore(py);
             return None;

@@ -50,9 +50,7 @@ impl Object {
     /// The GIL is held.
     pub unsafe fn text(text: &str) -> Option<Self> {
         // SAFETY: pointer and length are those of a str, and CPython copies it.
-        unsafe {
-            Self::owned(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize))
-        }
+        unsafe { Self::owned(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize)) }
     }
 
     /// The attribute `name`; `None` with a Python exception set.

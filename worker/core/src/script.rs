@@ -162,12 +162,7 @@ impl Scripts {
 ///
 /// # Safety
 /// The GIL is held.
-unsafe fn node(
-    ast: &Object,
-    kind: &CStr,
-    fields: &[(&CStr, &Object)],
-    origin: Option<&Object>,
-) -> Option<Object> {
+unsafe fn node(ast: &Object, kind: &CStr, fields: &[(&CStr, &Object)], origin: Option<&Object>) -> Option<Object> {
     // SAFETY: the GIL is held and every pointer comes from a live object.
     unsafe {
         let keywords = Object::owned(ffi::PyDict_New())?;
@@ -191,8 +186,7 @@ unsafe fn node(
 /// The GIL is held.
 unsafe fn set(object: &Object, name: &CStr, value: &Object) -> Option<()> {
     // SAFETY: the GIL is held and every pointer comes from a live object.
-    (unsafe { ffi::PyObject_SetAttrString(object.as_ptr(), name.as_ptr(), value.as_ptr()) } == 0)
-        .then_some(())
+    (unsafe { ffi::PyObject_SetAttrString(object.as_ptr(), name.as_ptr(), value.as_ptr()) } == 0).then_some(())
 }
 
 /// Removes the white space that all lines with text have in common, as `textwrap.dedent` does.

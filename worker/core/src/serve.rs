@@ -230,8 +230,7 @@ impl Server {
                 let Some(header) = self.take() else {
                     let shared = &self.shared;
                     shared.main_waits.store(true, Ordering::Relaxed);
-                    let goes_on =
-                        idle.wait(&shared.link, shared.requests(), &shared.control, &mut self.clock);
+                    let goes_on = idle.wait(&shared.link, shared.requests(), &shared.control, &mut self.clock);
                     shared.main_waits.store(false, Ordering::Relaxed);
                     if !goes_on {
                         return None;

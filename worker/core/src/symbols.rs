@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use pyo3::ffi::{PyObject, Py_ssize_t};
+use pyo3::ffi::{Py_ssize_t, PyObject};
 
 /// `Py_buffer`, whose layout is the same in 3.9 to 3.13 (and part of the stable ABI from 3.11 on).
 #[repr(C)]
@@ -44,15 +44,11 @@ pub struct Symbols {
     /// `PyBuffer_Release`
     pub release_buffer: unsafe extern "C" fn(*mut PyBuffer),
     /// `PyBuffer_FillInfo`
-    pub fill_info:
-        unsafe extern "C" fn(*mut PyBuffer, *mut PyObject, *mut c_void, Py_ssize_t, c_int, c_int) -> c_int,
+    pub fill_info: unsafe extern "C" fn(*mut PyBuffer, *mut PyObject, *mut c_void, Py_ssize_t, c_int, c_int) -> c_int,
     /// `PyUnicode_AsUTF8AndSize`
     pub utf8_and_size: unsafe extern "C" fn(*mut PyObject, *mut Py_ssize_t) -> *const c_char,
     /// `PyObject_VectorcallDict`
     pub vectorcall_dict:
-        unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject,
-    /// `PyObject_VectorcallMethod`
-    pub vectorcall_method:
         unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject,
 }
 
@@ -82,7 +78,6 @@ pub fn load() -> Result<(), MissingSymbol> {
             fill_info: find(c"PyBuffer_FillInfo")?,
             utf8_and_size: find(c"PyUnicode_AsUTF8AndSize")?,
             vectorcall_dict: find(c"PyObject_VectorcallDict")?,
-            vectorcall_method: find(c"PyObject_VectorcallMethod")?,
         }
     };
     SYMBOLS.get_or_init(|| symbols);

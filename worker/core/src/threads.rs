@@ -65,18 +65,13 @@ pub unsafe fn start(shared: &Arc<Shared>, namespace: &Object, node_pid: u32, cou
         for number in 1..=count {
             let name = Object::text(&format!("erlang-executor-{number}"))?;
             let options = Object::owned(ffi::PyDict_New())?;
-            for (key, value) in [
-                (c"target", body.as_ptr()),
-                (c"name", name.as_ptr()),
-                (c"daemon", ffi::Py_True()),
-            ] {
+            for (key, value) in [(c"target", body.as_ptr()), (c"name", name.as_ptr()), (c"daemon", ffi::Py_True())] {
                 if ffi::PyDict_SetItemString(options.as_ptr(), key.as_ptr(), value) < 0 {
                     return None;
                 }
             }
             let nothing = Object::owned(ffi::PyTuple_New(0))?;
-            let thread =
-                Object::owned(ffi::PyObject_Call(class.as_ptr(), nothing.as_ptr(), options.as_ptr()))?;
+            let thread = Object::owned(ffi::PyObject_Call(class.as_ptr(), nothing.as_ptr(), options.as_ptr()))?;
             lock(&WAITING).push(Newcomer {
                 shared: shared.clone(),
                 namespace: Cell::new(Some(namespace.clone())),

@@ -78,10 +78,7 @@ mod tests {
 
     #[test]
     fn reads_all_options() {
-        let args = parse_words(
-            "--python /p --core /c.so --pool default --id 3 --rlimit-data 1024 --cd /tmp",
-        )
-        .unwrap();
+        let args = parse_words("--python /p --core /c.so --pool default --id 3 --rlimit-data 1024 --cd /tmp").unwrap();
         assert_eq!(args.python, PathBuf::from("/p"));
         assert_eq!(args.rlimit_data, Some(1024));
         assert_eq!(args.cd, Some(PathBuf::from("/tmp")));

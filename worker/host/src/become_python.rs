@@ -38,12 +38,7 @@ pub fn exec(args: &Args, control: Control) -> ExecError {
 
 fn arguments(args: &Args, control: Control) -> Result<Vec<CString>, ExecError> {
     let core = python_literal(args.core.as_os_str());
-    let program = format!(
-        "{}\nbootstrap({core}, {}, {})\n",
-        BOOTSTRAP.trim_end(),
-        control.input,
-        control.output
-    );
+    let program = format!("{}\nbootstrap({core}, {}, {})\n", BOOTSTRAP.trim_end(), control.input, control.output);
     Ok(vec![
         CString::new(args.python.as_os_str().as_bytes())?,
         c"-c".to_owned(),

@@ -30,7 +30,8 @@ fn names_are_looked_up_at_every_call() {
         w.exec("del f").value();
         assert!(w.call("__main__", "f", &[]).error().starts_with("AttributeError"));
         assert_eq!(w.call("math", "sqrt", &[Arg::Float(4.0)]).value(), "2.0");
-        w.exec("import sys, types; m = types.ModuleType('math'); m.sqrt = lambda x: 'mine'; sys.modules['math'] = m").value();
+        w.exec("import sys, types; m = types.ModuleType('math'); m.sqrt = lambda x: 'mine'; sys.modules['math'] = m")
+            .value();
         assert_eq!(w.call("math", "sqrt", &[Arg::Float(4.0)]).value(), "\"mine\"");
         assert_eq!(w.call("no_such_module", "f", &[]).error(), "ModuleNotFoundError: No module named 'no_such_module'");
     });
@@ -71,8 +72,11 @@ fn exceptions_are_described() {
     each_python(|w| {
         let error = w.call("math", "sqrt", &[Arg::Float(-1.0)]).error();
         assert!(error.starts_with("ValueError: "), "{error}");
-        w.exec("class Odd(Exception):\n    def __str__(self): raise RuntimeError('no')\ndef odd(): raise Odd()").value();
-        let Reply::Exception { kind, module, message, traceback, .. } = w.call("__main__", "odd", &[]) else { panic!() };
+        w.exec("class Odd(Exception):\n    def __str__(self): raise RuntimeError('no')\ndef odd(): raise Odd()")
+            .value();
+        let Reply::Exception { kind, module, message, traceback, .. } = w.call("__main__", "odd", &[]) else {
+            panic!()
+        };
         assert_eq!((kind.as_str(), module.as_str()), ("Odd", "__main__"));
         assert_eq!((message.as_str(), traceback.as_str()), ("<exception str() failed>", ""));
         w.exec("def chain():\n    try:\n        {}['k']\n    except KeyError as e:\n        raise ValueError('outer') from e").value();

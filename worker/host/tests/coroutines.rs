@@ -37,7 +37,8 @@ fn coroutines_are_awaited() {
 fn many_wait_at_once() {
     each_python(|w| {
         let began = Instant::now();
-        let ids: Vec<_> = (0..500).map(|n| w.submit_call("asyncio", "sleep", &[Arg::Float(0.5), Arg::Int(n)])).collect();
+        let ids: Vec<_> =
+            (0..500).map(|n| w.submit_call("asyncio", "sleep", &[Arg::Float(0.5), Arg::Int(n)])).collect();
         // Other requests are not held up by them.
         assert_eq!(w.eval("1").value(), "1");
         for (n, id) in ids.into_iter().enumerate() {

@@ -77,16 +77,21 @@ fn never_hits_a_neighbour() {
         w.exec("def spin(n):\n    for i in range(n): pass\n    return n").value();
         let mut hits = 0;
         for round in 0..1000 {
-            let id = w.submit_call("__main__", "spin", &[Arg::Int(200 + round % 100 * 50)]);
+            // Most end before or while the interrupt is on its way; every hundredth runs until it comes.
+            let n = if round % 100 == 0 { i64::MAX } else { 200 + round % 100 * 50 };
+            let id = w.submit_call("__main__", "spin", &[Arg::Int(n)]);
             let next = w.submit_call("__main__", "spin", &[Arg::Int(50)]);
+            if round % 100 == 0 {
+                w.wait_started(id);
+            }
             w.send(&ToWorker::Interrupt(id));
             match w.reply(id) {
                 Reply::Interrupted => hits += 1,
-                reply => assert_eq!(reply.value(), (200 + round % 100 * 50).to_string()),
+                reply => assert_eq!(reply.value(), n.to_string()),
             }
             assert_eq!(w.reply(next).value(), "50");
         }
-        assert!(hits > 0);
+        assert!(hits >= 10);
         println!("{hits} of 1000 interrupts came in time");
     });
 }

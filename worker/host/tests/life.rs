@@ -231,4 +231,3 @@ fn paths_with_odd_characters_work() {
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     std::fs::remove_dir_all(directory).unwrap();
 }
-

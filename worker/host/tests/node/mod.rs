@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use shm_proto::arbiter::Side;
 use shm_proto::control::{FromWorker, ToWorker};
 use shm_proto::etf::Writer;
 use shm_proto::layout::Geometry;
@@ -36,6 +37,7 @@ pub struct Worker {
     frames: mpsc::Receiver<FromWorker>,
     responses: Consumer,
     replies: HashMap<u64, Reply>,
+    positions: HashMap<u64, u64>,
     next_id: u64,
     next_ticket: u64,
     pub version: String,
@@ -101,9 +103,7 @@ pub fn spawn(mut command: Command, input: OwnedFd, output: OwnedFd) -> Child {
     use nix::fcntl::{FcntlArg, fcntl};
     // High numbers first, so that the moves to 3 and 4 cannot overwrite each other.
     // SAFETY: fresh descriptors that nobody else owns.
-    let high = |fd: OwnedFd| unsafe {
-        OwnedFd::from_raw_fd(fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(100)).unwrap())
-    };
+    let high = |fd: OwnedFd| unsafe { OwnedFd::from_raw_fd(fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(100)).unwrap()) };
     let (input, output) = (high(input), high(output));
     let moves = [(input.as_raw_fd(), 3), (output.as_raw_fd(), 4)];
     // SAFETY: dup2 is async-signal-safe; the descriptors stay open until the child exists.
@@ -169,6 +169,7 @@ impl Worker {
             frames,
             responses,
             replies: HashMap::new(),
+            positions: HashMap::new(),
             next_id: 1,
             next_ticket: 0,
             version: String::new(),
@@ -217,13 +218,7 @@ impl Worker {
         self.submit_to_cell(kind, options, 0, write)
     }
 
-    pub fn submit_to_cell(
-        &mut self,
-        kind: Kind,
-        options: u16,
-        cell: u64,
-        write: impl FnOnce(&mut Writer<'_>),
-    ) -> u64 {
+    pub fn submit_to_cell(&mut self, kind: Kind, options: u16, cell: u64, write: impl FnOnce(&mut Writer<'_>)) -> u64 {
         let mut terms = Vec::new();
         write(&mut Writer::new(&mut terms));
         let id = self.next_id;
@@ -246,7 +241,8 @@ impl Worker {
             body = extent.encode().to_vec();
             header.len = body.len() as u32;
         }
-        self.link.requests.publish(&[&header.encode(), &body]).unwrap();
+        let position = self.link.requests.publish(&[&header.encode(), &body]).unwrap();
+        self.positions.insert(id, position);
         if self.link.request_sleeping().take() {
             let _ = self.link.request_bell.ring();
         }
@@ -279,6 +275,15 @@ impl Worker {
     pub fn exec(&mut self, program: &str) -> Reply {
         let id = self.submit(Kind::Exec, 0, |w| w.text(program).unwrap());
         self.reply(id)
+    }
+
+    /// Waits until the worker has started the request.
+    pub fn wait_started(&self, id: u64) {
+        let (position, end) = (self.positions[&id], Instant::now() + LIMIT);
+        while self.link.starts(position).peek(position) != Some(Side::Worker) {
+            assert!(Instant::now() < end, "request {id} was not started");
+            std::thread::sleep(Duration::from_micros(100));
+        }
     }
 
     /// A ticket that no cell has seen.
@@ -392,13 +397,7 @@ impl Arg<'_> {
     }
 }
 
-pub fn write_call(
-    w: &mut Writer<'_>,
-    module: &str,
-    function: &str,
-    args: &[Arg<'_>],
-    kwargs: &[(&str, Arg<'_>)],
-) {
+pub fn write_call(w: &mut Writer<'_>, module: &str, function: &str, args: &[Arg<'_>], kwargs: &[(&str, Arg<'_>)]) {
     w.name(module).unwrap();
     w.name(function).unwrap();
     w.u32(args.len() as u32);

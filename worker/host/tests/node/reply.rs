@@ -6,7 +6,14 @@ use shm_proto::etf::{Limits, Reader, Token};
 pub enum Reply {
     /// The value, written as Erlang would.
     Value(String),
-    Exception { kind: String, module: String, message: String, traceback: String, causes: Vec<String>, notes: Vec<String> },
+    Exception {
+        kind: String,
+        module: String,
+        message: String,
+        traceback: String,
+        causes: Vec<String>,
+        notes: Vec<String>,
+    },
     Refused(String),
     Interrupted,
 }

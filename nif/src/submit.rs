@@ -396,11 +396,15 @@ impl Submission<'_> {
         if cells.abandon(index as usize, ticket).is_ok() {
             return Ok(pending);
         }
-        // Done after all. Unless teardown was faster, the result is ours.
-        if entry.word.transition(generation, State::Live, State::Delivering).is_err() {
-            return Ok(pending);
+        // Done after all. Unless teardown was faster, the result is ours. Whoever holds the entry only for a moment (a close
+        // that looks for queued requests) gives it back: nothing else would ever answer it.
+        loop {
+            match entry.word.transition(generation, State::Live, State::Delivering) {
+                Ok(()) => return Ok(self.take_cell(worker, entry)),
+                Err((now, State::Moving)) if now == generation => std::thread::yield_now(),
+                Err(_) => return Ok(pending),
+            }
         }
-        Ok(self.take_cell(worker, entry))
     }
 
     /// Takes the result out of the cell. The entry is ours.

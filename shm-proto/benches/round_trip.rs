@@ -31,9 +31,7 @@ fn publish_and_consume(c: &mut Criterion) {
         let mut out = Vec::with_capacity(8192);
         c.bench_function(&format!("ring, one thread, {len} bytes"), |b| {
             b.iter(|| {
-                producer
-                    .publish(&[black_box(&payload)])
-                    .expect("the ring is empty");
+                producer.publish(&[black_box(&payload)]).expect("the ring is empty");
                 let record = consumer.next().expect("honest").expect("published");
                 out.clear();
                 consumer.copy(&record, &mut out);
@@ -55,18 +53,13 @@ fn serve(worker: &WorkerLink, stop: &AtomicBool) {
         };
         bytes.clear();
         requests.copy(&record, &mut bytes);
-        let started = worker
-            .starts(record.position())
-            .decide(record.position(), Side::Worker);
+        let started = worker.starts(record.position()).decide(record.position(), Side::Worker);
         requests.release(record);
         black_box(worker.request_waiting().take());
         let header = Header::decode(&bytes).expect("honest");
         if started.is_ok() {
             let result = &bytes[Header::SIZE..][..9];
-            worker
-                .cells
-                .complete(header.cell_index(), header.cell_ticket(), result)
-                .expect("nobody gives up here");
+            worker.cells.complete(header.cell_index(), header.cell_ticket(), result).expect("nobody gives up here");
         }
     }
 }
@@ -88,19 +81,13 @@ impl Caller {
             options: Options(0),
             len: 32,
         };
-        self.node
-            .requests
-            .publish(&[&header.encode(), &[5; 32]])
-            .expect("the ring has room");
+        self.node.requests.publish(&[&header.encode(), &[5; 32]]).expect("the ring has room");
         black_box(self.node.request_sleeping().take());
         while !self.node.cells.poll(index.into(), self.ticket) {
             spin_loop();
         }
         let mut payload = [0; CELL_PAYLOAD];
-        self.node
-            .cells
-            .read(index.into(), &mut payload)
-            .expect("honest")
+        self.node.cells.read(index.into(), &mut payload).expect("honest")
     }
 }
 

@@ -42,17 +42,6 @@ impl State {
     }
 }
 
-/// How [`EntryWord::meet`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Met {
-    /// The entry was live: the answer is ours to give.
-    Won,
-    /// Its caller watches and will find it handed: the answer was or will be left with the entry.
-    Handed,
-    /// Another generation, or somebody else owns the answer.
-    Lost,
-}
-
 /// Generation and state of a slab entry in one atomic word.
 ///
 /// ```
@@ -81,33 +70,9 @@ impl EntryWord {
         // SYNC POINT: pairs with itself and with `load`: what the previous owner wrote into the entry before its
         // transition is visible to the next one.
         self.0
-            .compare_exchange(
-                pack(generation, from),
-                pack(generation, to),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
+            .compare_exchange(pack(generation, from), pack(generation, to), Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
             .map_err(unpack)
-    }
-
-    /// What the reader or teardown does with an answer for this entry: takes a live entry to `to`, or leaves a watched one to
-    /// its caller. The caller may go from `Watched` to `Live` between two looks, so this looks again; it does so once per
-    /// generation, hence this is bounded.
-    #[inline]
-    pub fn meet(&self, generation: u32, to: State) -> Met {
-        loop {
-            match self.transition(generation, State::Live, to) {
-                Ok(()) => return Met::Won,
-                Err((g, State::Watched)) if g == generation => {}
-                Err(_) => return Met::Lost,
-            }
-            match self.transition(generation, State::Watched, State::Handed) {
-                Ok(()) => return Met::Handed,
-                Err((g, State::Live)) if g == generation => {}
-                Err(_) => return Met::Lost,
-            }
-        }
     }
 
     /// Generation and state.

@@ -11,11 +11,7 @@ use shm_proto::{
 };
 
 fn links() -> (NodeLink, WorkerLink) {
-    let (node, handshake) = NodeLink::create(Geometry {
-        callback_slots: 3,
-        ..Geometry::default()
-    })
-    .unwrap();
+    let (node, handshake) = NodeLink::create(Geometry { callback_slots: 3, ..Geometry::default() }).unwrap();
     let worker = WorkerLink::open(&handshake).unwrap();
     (node, worker)
 }
@@ -38,9 +34,7 @@ fn a_sleeping_thread_is_woken_by_its_answer() {
         });
         for (n, ticket) in arrived.iter().enumerate() {
             node.answers.open(2, ticket).unwrap();
-            node.answers
-                .reply(2, ticket, Place::Inline, &(n as u32).to_le_bytes())
-                .unwrap();
+            node.answers.reply(2, ticket, Place::Inline, &(n as u32).to_le_bytes()).unwrap();
         }
     });
 }
@@ -50,31 +44,17 @@ fn a_late_answer_does_not_reach_the_next_call() {
     let (node, worker) = links();
     let first = worker.callbacks.begin(0);
     node.answers.open(0, first).unwrap();
-    assert_eq!(
-        worker
-            .callbacks
-            .wait(0, first, Some(Duration::from_millis(1)))
-            .unwrap(),
-        Wait::TimedOut
-    );
+    assert_eq!(worker.callbacks.wait(0, first, Some(Duration::from_millis(1))).unwrap(), Wait::TimedOut);
     let second = worker.callbacks.begin(0);
     node.answers.open(0, second).unwrap();
-    assert_eq!(
-        node.answers.reply(0, first, Place::Inline, b"late"),
-        Err(ReplyError::Stale)
-    );
+    assert_eq!(node.answers.reply(0, first, Place::Inline, b"late"), Err(ReplyError::Stale));
     assert!(!worker.callbacks.is_ready(0, second));
-    node.answers
-        .reply(0, second, Place::Arena, b"extent")
-        .unwrap();
+    node.answers.reply(0, second, Place::Arena, b"extent").unwrap();
     assert_eq!(worker.callbacks.wait(0, second, None).unwrap(), Wait::Ready);
     let mut out = Vec::new();
     assert_eq!(worker.callbacks.read(0, &mut out), Ok(Place::Arena));
     assert_eq!(out, b"extent");
-    assert_eq!(
-        node.answers.reply(0, second, Place::Inline, b"twice"),
-        Err(ReplyError::Stale)
-    );
+    assert_eq!(node.answers.reply(0, second, Place::Inline, b"twice"), Err(ReplyError::Stale));
 }
 
 #[test]
@@ -83,18 +63,9 @@ fn bad_slots_and_long_payloads_are_refused() {
     assert!(node.answers.open(3, 1).is_err());
     assert!(node.answers.open(0, 0).is_err());
     let long = vec![0; CALLBACK_PAYLOAD + 1];
-    assert_eq!(
-        node.answers.reply(0, 1, Place::Inline, &long),
-        Err(ReplyError::TooLarge)
-    );
-    assert_eq!(
-        node.answers.reply(3, 1, Place::Inline, b""),
-        Err(ReplyError::Stale)
-    );
-    assert_eq!(
-        node.answers.reply(0, 0, Place::Inline, b""),
-        Err(ReplyError::Stale)
-    );
+    assert_eq!(node.answers.reply(0, 1, Place::Inline, &long), Err(ReplyError::TooLarge));
+    assert_eq!(node.answers.reply(3, 1, Place::Inline, b""), Err(ReplyError::Stale));
+    assert_eq!(node.answers.reply(0, 0, Place::Inline, b""), Err(ReplyError::Stale));
 }
 
 #[test]

@@ -57,12 +57,7 @@ conformance!(
 );
 
 fn geometry() -> Geometry {
-    Geometry {
-        ring_bytes: 4096,
-        arena_bytes: 64 << 10,
-        cells: 4,
-        callback_slots: 2,
-    }
+    Geometry { ring_bytes: 4096, arena_bytes: 64 << 10, cells: 4, callback_slots: 2 }
 }
 
 fn a_call_goes_round(open: Open) {
@@ -91,10 +86,7 @@ fn a_call_goes_round(open: Open) {
     let record = requests.next().unwrap().unwrap();
     let mut bytes = Vec::new();
     requests.copy(&record, &mut bytes);
-    worker
-        .starts(record.position())
-        .decide(record.position(), Side::Worker)
-        .unwrap();
+    worker.starts(record.position()).decide(record.position(), Side::Worker).unwrap();
     assert!(node.starts(position).decide(position, Side::Node).is_err());
     requests.release(record);
     let seen = Header::decode(&bytes).unwrap();
@@ -102,28 +94,16 @@ fn a_call_goes_round(open: Open) {
     assert_eq!(&bytes[Header::SIZE..][..3], b"1+1");
 
     assert!(!node.cells.poll(2, 1));
-    worker
-        .cells
-        .complete(seen.cell_index(), seen.cell_ticket(), b"two")
-        .unwrap();
+    worker.cells.complete(seen.cell_index(), seen.cell_ticket(), b"two").unwrap();
     assert!(node.cells.poll(2, 1));
     let mut payload = [0; CELL_PAYLOAD];
     let len = node.cells.read(2, &mut payload).unwrap();
     assert_eq!(&payload[..len], b"two");
     assert!(node.cells.abandon(2, 1).is_err());
 
-    let header = response::Header {
-        id: 77,
-        kind: response::Kind::Reply,
-        place: Place::Inline,
-        flags: 0,
-        len: 3,
-        service_ns: 5,
-    };
-    worker
-        .responses
-        .publish(&[&header.encode(), b"two"])
-        .unwrap();
+    let header =
+        response::Header { id: 77, kind: response::Kind::Reply, place: Place::Inline, flags: 0, len: 3, service_ns: 5 };
+    worker.responses.publish(&[&header.encode(), b"two"]).unwrap();
     worker.response_bell.ring().unwrap();
     assert!(node.response_bell.drain().unwrap());
     let record = responses.next().unwrap().unwrap();
@@ -139,10 +119,8 @@ fn payloads_travel_in_the_arenas(open: Open) {
     let (node, handshake, _names) = open(geometry());
     let worker = WorkerLink::open(&handshake).unwrap();
     let text = vec![7; 10_000];
-    for (owner, borrower) in [
-        (&node.request_arena, &worker.request_arena),
-        (&worker.result_arena, &node.result_arena),
-    ] {
+    for (owner, borrower) in [(&node.request_arena, &worker.request_arena), (&worker.result_arena, &node.result_arena)]
+    {
         let mut tickets = Vec::new();
         for _ in 0..100 {
             let lease = owner.lease(text.len()).expect("returned leases make room");
@@ -155,15 +133,9 @@ fn payloads_travel_in_the_arenas(open: Open) {
                 fd: 0,
             };
             let mut out = Vec::new();
-            borrower
-                .append_to(&extent, 0, text.len(), &mut out)
-                .unwrap();
+            borrower.append_to(&extent, 0, text.len(), &mut out).unwrap();
             assert_eq!(out, text);
-            assert!(
-                borrower
-                    .append_to(&extent, 1, text.len(), &mut out)
-                    .is_err()
-            );
+            assert!(borrower.append_to(&extent, 1, text.len(), &mut out).is_err());
             borrower.release(&extent);
             tickets.push(lease.ticket);
         }
@@ -175,14 +147,8 @@ fn payloads_travel_in_the_arenas(open: Open) {
 fn a_foreign_handshake_is_refused(open: Open) {
     let (_a, first, _names) = open(geometry());
     let (_b, second, _names) = open(geometry());
-    let mixed = shm_proto::control::Handshake {
-        nonce: first.nonce,
-        ..second
-    };
-    assert!(matches!(
-        WorkerLink::open(&mixed),
-        Err(OpenError::Mismatch("down segment"))
-    ));
+    let mixed = shm_proto::control::Handshake { nonce: first.nonce, ..second };
+    assert!(matches!(WorkerLink::open(&mixed), Err(OpenError::Mismatch("down segment"))));
 }
 
 fn bells_hang_up_with_either_side(open: Open) {
@@ -281,10 +247,7 @@ fn sleepers_are_woken_in_both_directions(open: Open) {
             if node.response_waiting().take() {
                 node.request_bell.ring().unwrap();
             }
-            assert_eq!(
-                u64::from_le_bytes(number),
-                answered.fetch_add(1, Ordering::Relaxed)
-            );
+            assert_eq!(u64::from_le_bytes(number), answered.fetch_add(1, Ordering::Relaxed));
         }
     });
 }
@@ -299,19 +262,12 @@ fn names_are_gone_once_both_sides_are_open() {
     let (stem, _) = prefix.split_once('/').unwrap();
     let left = || {
         let entries = std::fs::read_dir("/dev/shm").unwrap().flatten();
-        entries
-            .filter(|e| e.file_name().to_string_lossy().starts_with(stem))
-            .count()
+        entries.filter(|e| e.file_name().to_string_lossy().starts_with(stem)).count()
     };
     assert_eq!(left(), 3, "the directory and two segments");
     let worker = WorkerLink::open(&handshake).unwrap();
     assert_eq!(left(), 1);
-    assert!(
-        std::fs::read_dir(format!("/dev/shm/{stem}"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
+    assert!(std::fs::read_dir(format!("/dev/shm/{stem}")).unwrap().next().is_none());
     drop(namespace);
     assert_eq!(left(), 0);
     drop((node, worker));
@@ -322,10 +278,7 @@ fn what_a_dead_node_left_is_swept() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let pid = child.id();
     child.wait().unwrap();
-    let stem = format!(
-        "/dev/shm/erlang_python-{}-{pid}-0123456789abcdef",
-        nix::unistd::getuid()
-    );
+    let stem = format!("/dev/shm/erlang_python-{}-{pid}-0123456789abcdef", nix::unistd::getuid());
     std::fs::create_dir(&stem).unwrap();
     std::fs::write(format!("{stem}/0.up"), b"").unwrap();
     std::fs::write(format!("{stem}.0.down"), b"").unwrap();
@@ -339,21 +292,10 @@ fn fifo_pair() -> (Ringer, Listener) {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     use std::os::{fd::OwnedFd, unix::fs::OpenOptionsExt};
     let mut options = std::fs::OpenOptions::new();
-    let listener = options
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&path)
-        .unwrap();
-    let ringer = std::fs::OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&path)
-        .unwrap();
+    let listener = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+    let ringer = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    (
-        Ringer::from(OwnedFd::from(ringer)),
-        Listener::from(OwnedFd::from(listener)),
-    )
+    (Ringer::from(OwnedFd::from(ringer)), Listener::from(OwnedFd::from(listener)))
 }
 
 fn event_conforms(event: &(dyn EventImpl + Sync)) {

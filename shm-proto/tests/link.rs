@@ -9,12 +9,7 @@ use shm_proto::{
 };
 
 fn geometry() -> Geometry {
-    Geometry {
-        ring_bytes: 4096,
-        arena_bytes: 64 << 10,
-        cells: 4,
-        callback_slots: 2,
-    }
+    Geometry { ring_bytes: 4096, arena_bytes: 64 << 10, cells: 4, callback_slots: 2 }
 }
 
 #[test]
@@ -23,15 +18,10 @@ fn large_payloads_travel_in_memfds_that_are_used_again() {
     let worker = WorkerLink::open(&handshake).unwrap();
     let text: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
     let me = std::process::id();
-    for (outbox, inbox) in [
-        (&node.request_blobs, &worker.request_blobs),
-        (&worker.result_blobs, &node.result_blobs),
-    ] {
+    for (outbox, inbox) in [(&node.request_blobs, &worker.request_blobs), (&worker.result_blobs, &node.result_blobs)] {
         let mut serials = Vec::new();
         for _ in 0..200 {
-            let blob = outbox
-                .allocate(text.len())
-                .expect("released payloads make room");
+            let blob = outbox.allocate(text.len()).expect("released payloads make room");
             blob.write(0, &text);
             let extent = blob.extent(10);
             let view = inbox.open(me, &extent).unwrap();
@@ -62,27 +52,12 @@ fn a_result_that_is_no_sealed_memory_is_refused() {
     let file = std::fs::File::open("/proc/self/exe").unwrap();
     let (_ringer, listener) = shm_proto::bell::pipe_pair().unwrap();
     let unsealed = shm_proto::segment::Memfd::create(c"unsealed", 4096).unwrap();
-    for fd in [
-        file.as_raw_fd(),
-        listener.number(),
-        unsealed.number(),
-        -1,
-        1 << 20,
-    ] {
-        let extent = Extent {
-            offset: 9,
-            total: 100,
-            terms_len: 0,
-            ticket: 64,
-            fd,
-        };
+    for fd in [file.as_raw_fd(), listener.number(), unsealed.number(), -1, 1 << 20] {
+        let extent = Extent { offset: 9, total: 100, terms_len: 0, ticket: 64, fd };
         assert!(node.result_blobs.open(me, &extent).is_err(), "{fd}");
     }
     let blob = worker.result_blobs.allocate(100).unwrap();
-    let extent = Extent {
-        total: 1 << 40,
-        ..blob.extent(0)
-    };
+    let extent = Extent { total: 1 << 40, ..blob.extent(0) };
     assert!(node.result_blobs.open(me, &extent).is_err());
 }
 

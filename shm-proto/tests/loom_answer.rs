@@ -1,7 +1,7 @@
 //! Model-checked answers: submit, deliver, cancel, give-up and teardown leave exactly one answer per request.
 //!
 //! The model keeps the words of the real thing (entry word, `closed`, start word, reply cell) and reduces ring and process
-//! to flags. It follows the rules of `docs/architecture.md`, "One answer".
+//! to flags. It follows "The node's side" of `docs/architecture.md`.
 #![cfg(loom)]
 
 use loom::{
@@ -14,7 +14,7 @@ use loom::{
 use shm_proto::{
     arbiter::{Arbiter, Side},
     cell::{CellMemory, CellWriter, Cells},
-    entry::{EntryWord, Met, State},
+    entry::{EntryWord, State},
     sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 
@@ -80,10 +80,7 @@ impl World {
 
     /// The reader meets the response record.
     fn deliver(&self) {
-        if !self.response.swap(false, Acquire) {
-            return;
-        }
-        if self.entry.meet(G, State::Delivering) == Met::Won {
+        if self.response.swap(false, Acquire) && self.meet(State::Delivering) {
             self.answer();
         }
     }
@@ -93,19 +90,48 @@ impl World {
         self.closed.store(true, Relaxed);
         fence(SeqCst);
         self.deliver();
-        if self.entry.meet(G, State::Failed) == Met::Won {
+        if self.meet(State::Failed) {
             self.answer();
         }
     }
 
+    /// Reader and teardown take a live entry and leave a watched one to its caller. Whoever holds it for a moment is waited
+    /// for, and the caller may go from WATCHED to LIVE between two looks.
+    fn meet(&self, to: State) -> bool {
+        loop {
+            match self.entry.load() {
+                (G, State::Live) if self.entry.transition(G, State::Live, to).is_ok() => return true,
+                (G, State::Watched) if self.entry.transition(G, State::Watched, State::Handed).is_ok() => return false,
+                (G, State::Live | State::Watched) => {}
+                (G, State::Moving) => thread::yield_now(),
+                _ => return false,
+            }
+        }
+    }
+
     fn cancel(&self) {
-        if self
-            .entry
-            .transition(G, State::Live, State::Cancelled)
-            .is_ok()
-        {
-            let _ = self.start.decide(TICKET, Side::Node);
+        loop {
+            match self.entry.transition(G, State::Live, State::Moving) {
+                Ok(()) => break,
+                Err((G, State::Moving)) => thread::yield_now(),
+                Err(_) => return,
+            }
+        }
+        self.answer();
+        let _ = self.start.decide(TICKET, Side::Node);
+        self.entry.transition(G, State::Moving, State::Cancelled).unwrap();
+    }
+
+    /// The worker takes no new requests: what it has not started is published again (here: answered), the rest stays.
+    fn move_queued(&self) {
+        if self.entry.transition(G, State::Live, State::Moving).is_err() {
+            return;
+        }
+        if self.start.decide(TICKET, Side::Node).is_ok() {
             self.answer();
+            self.entry.transition(G, State::Moving, State::Cancelled).unwrap();
+        } else {
+            self.entry.transition(G, State::Moving, State::Live).unwrap();
         }
     }
 
@@ -120,15 +146,13 @@ impl World {
             Err(_) => {}
             Ok(()) if self.cells.abandon(0, TICKET).is_ok() => {}
             // The worker was first after all: the result is in the cell, and nothing comes through the ring.
-            Ok(()) => {
-                if self
-                    .entry
-                    .transition(G, State::Live, State::Delivering)
-                    .is_ok()
-                {
-                    self.answer();
+            Ok(()) => loop {
+                match self.entry.transition(G, State::Live, State::Delivering) {
+                    Ok(()) => break self.answer(),
+                    Err((G, State::Moving)) => thread::yield_now(),
+                    Err(_) => break,
                 }
-            }
+            },
         }
     }
 
@@ -234,6 +258,52 @@ fn watch_meets_teardown() {
         world.submit(State::Watched);
         world.watch();
         reader.join().unwrap();
+        assert_eq!(world.answers.load(Relaxed), 1);
+    });
+}
+
+/// The worker is closed while the caller watches: an entry held for a moment is not one that somebody else answers.
+#[test]
+fn watch_meets_completion_and_move() {
+    loom::model(|| {
+        let world = World::new();
+        world.submit(State::Watched);
+        let worker = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.work(true)
+        });
+        let closer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.move_queued()
+        });
+        world.watch();
+        worker.join().unwrap();
+        closer.join().unwrap();
+        world.deliver();
+        assert_eq!(world.answers.load(Relaxed), 1);
+    });
+}
+
+/// Close, cancel and response at once.
+#[test]
+fn move_meets_cancel_and_response() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let world = World::new();
+        world.submit(State::Live);
+        let closer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.move_queued()
+        });
+        let canceller = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.cancel()
+        });
+        world.work(false);
+        closer.join().unwrap();
+        world.deliver();
+        canceller.join().unwrap();
         assert_eq!(world.answers.load(Relaxed), 1);
     });
 }

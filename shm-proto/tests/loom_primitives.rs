@@ -18,8 +18,7 @@ fn one_side_wins_each_ticket() {
     loom::model(|| {
         let word = Arc::new(Arbiter::new());
         let other = Arc::clone(&word);
-        let worker =
-            thread::spawn(move || [1, 2].map(|ticket| other.decide(ticket, Side::Worker).is_ok()));
+        let worker = thread::spawn(move || [1, 2].map(|ticket| other.decide(ticket, Side::Worker).is_ok()));
         let node = word.decide(1, Side::Node).is_ok();
         let [first, second] = worker.join().unwrap();
         assert!(node != first, "ticket 1 has one winner");
@@ -76,10 +75,7 @@ struct Bell {
 
 impl Bell {
     fn new() -> Arc<Bell> {
-        Arc::new(Bell {
-            rung: Mutex::new(false),
-            changed: Condvar::new(),
-        })
+        Arc::new(Bell { rung: Mutex::new(false), changed: Condvar::new() })
     }
     fn ring(&self) {
         *self.rung.lock().unwrap() = true;
@@ -142,10 +138,7 @@ fn a_full_ring_and_an_empty_one_wake_each_other() {
             );
             move || {
                 for _ in 0..2 {
-                    let publish = || {
-                        slot.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
-                            .is_ok()
-                    };
+                    let publish = || slot.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
                     while !publish() {
                         waiting.raise();
                         if publish() {
@@ -162,10 +155,7 @@ fn a_full_ring_and_an_empty_one_wake_each_other() {
             }
         });
         for _ in 0..2 {
-            let consume = || {
-                slot.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-            };
+            let consume = || slot.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
             while !consume() {
                 sleeping.raise();
                 if consume() {

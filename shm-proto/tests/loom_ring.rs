@@ -69,10 +69,7 @@ fn a_full_ring_is_reused_only_after_release() {
             })
         });
         assert_eq!(take(&mut consumer), Some(9));
-        let mut published: Vec<u8> = threads
-            .into_iter()
-            .filter_map(|t| t.join().unwrap())
-            .collect();
+        let mut published: Vec<u8> = threads.into_iter().filter_map(|t| t.join().unwrap()).collect();
         assert!(!published.is_empty(), "one slot was free all the time");
         for _ in 0..6 {
             assert_eq!(take(&mut consumer), Some(9));
@@ -81,6 +78,27 @@ fn a_full_ring_is_reused_only_after_release() {
         seen.sort_unstable();
         published.sort_unstable();
         assert_eq!(seen, published);
+    });
+}
+
+/// The ring is full; one producer may use the head that the other has validated.
+#[test]
+fn a_validated_head_orders_writes_of_every_producer() {
+    bounded(|| {
+        let (producer, mut consumer) = pair(RingMemory::heap(8));
+        for _ in 0..8 {
+            producer.publish(&[&[9]]).unwrap();
+        }
+        let producer = Arc::new(producer);
+        let threads = [1u8, 2].map(|byte| {
+            let producer = Arc::clone(&producer);
+            thread::spawn(move || producer.publish(&[&[byte]]).is_ok())
+        });
+        assert_eq!(take(&mut consumer), Some(9));
+        assert_eq!(take(&mut consumer), Some(9));
+        let published = threads.map(|t| t.join().unwrap());
+        let seen = std::iter::from_fn(|| take(&mut consumer)).filter(|byte| *byte != 9).count();
+        assert_eq!(seen, published.iter().filter(|ok| **ok).count());
     });
 }
 

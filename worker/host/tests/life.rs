@@ -231,3 +231,34 @@ fn paths_with_odd_characters_work() {
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn a_handler_that_exits_ends_an_idle_worker() {
+    each_python(|w| {
+        let path = std::env::temp_dir().join(format!("py_host_term_{}", w.child.id()));
+        w.exec(&format!(
+            "import atexit, signal, sys\natexit.register(lambda: open({path:?}, 'w').close())\n\
+             signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))"
+        ))
+        .value();
+        wait_until("the worker sleeps", || w.link.request_sleeping().is_raised());
+        kill(w.pid(), Signal::SIGTERM).unwrap();
+        assert_eq!(w.wait_exit().code(), Some(4));
+        assert!(path.exists());
+        std::fs::remove_file(path).unwrap();
+    });
+}
+
+#[test]
+fn output_survives_a_kill() {
+    for python in pythons() {
+        let path = std::env::temp_dir().join(format!("py_host_out_{}", std::process::id()));
+        let start = Start { stdout: Some(path.clone()), ..Start::default() };
+        let mut w = Worker::start_with(&python, &start);
+        w.exec("print('printed before the end')").value();
+        kill(w.pid(), Signal::SIGKILL).unwrap();
+        w.wait_exit();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "printed before the end\n");
+        std::fs::remove_file(path).unwrap();
+    }
+}

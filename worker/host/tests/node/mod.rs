@@ -50,6 +50,8 @@ pub struct Start {
     pub executors: u16,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
+    /// File that takes the worker's standard output.
+    pub stdout: Option<PathBuf>,
 }
 
 /// Every CPython from 3.9 on that this machine has, or those in `PY_TEST_PYTHONS` (separated by colons).
@@ -155,6 +157,9 @@ impl Worker {
             .args(["--pool", "test", "--id", "7"])
             .args(&start.args)
             .envs(start.env.iter().cloned());
+        if let Some(path) = &start.stdout {
+            command.stdout(File::create(path).unwrap());
+        }
         let child = spawn(command, their_input, their_output);
         let (link, mut handshake) = NodeLink::create(start.geometry.unwrap_or_default()).unwrap();
         handshake.executors = start.executors.max(1);

@@ -19,11 +19,7 @@ pub enum Side {
 
 impl Side {
     fn of(word: u64) -> Side {
-        if word & 1 == 0 {
-            Side::Worker
-        } else {
-            Side::Node
-        }
+        if word & 1 == 0 { Side::Worker } else { Side::Node }
     }
 }
 
@@ -67,9 +63,7 @@ impl Arbiter {
     #[inline]
     pub fn decide(&self, ticket: u64, side: Side) -> Result<(), Lost> {
         debug_assert!(ticket > 0 && ticket < 1 << 63);
-        let lost = |word: u64| Lost {
-            by: (word >> 1 == ticket).then(|| Side::of(word)),
-        };
+        let lost = |word: u64| Lost { by: (word >> 1 == ticket).then(|| Side::of(word)) };
         let seen = self.0.load(Ordering::Acquire);
         if seen >> 1 >= ticket {
             return Err(lost(seen));
@@ -77,12 +71,7 @@ impl Arbiter {
         // SYNC POINT: pairs with the Acquire loads here and in `peek`. One attempt is enough: the only honest change of
         // an older word is the decision of this very ticket.
         self.0
-            .compare_exchange(
-                seen,
-                ticket << 1 | side as u64,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
+            .compare_exchange(seen, ticket << 1 | side as u64, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
             .map_err(lost)
     }
@@ -111,18 +100,8 @@ mod tests {
         let word = Arbiter::new();
         assert_eq!(word.peek(1), None);
         assert_eq!(word.decide(1, Side::Node), Ok(()));
-        assert_eq!(
-            word.decide(1, Side::Worker),
-            Err(Lost {
-                by: Some(Side::Node)
-            })
-        );
-        assert_eq!(
-            word.decide(1, Side::Node),
-            Err(Lost {
-                by: Some(Side::Node)
-            })
-        );
+        assert_eq!(word.decide(1, Side::Worker), Err(Lost { by: Some(Side::Node) }));
+        assert_eq!(word.decide(1, Side::Node), Err(Lost { by: Some(Side::Node) }));
         assert_eq!(word.decide(2, Side::Worker), Ok(()));
         assert_eq!(word.peek(2), Some(Side::Worker));
         assert_eq!(word.decide(1, Side::Node), Err(Lost { by: None }));

@@ -55,16 +55,8 @@ impl Owner {
     /// If the sizes do not match.
     pub fn new(bytes: Bytes, releases: Words) -> Owner {
         assert_eq!(bytes.len(), releases.len() * BLOCK);
-        let blocks = Blocks {
-            used: vec![false; releases.len()],
-            live: Vec::new(),
-            next_ticket: 1,
-        };
-        Owner {
-            bytes,
-            releases,
-            blocks: Mutex::new(blocks),
-        }
+        let blocks = Blocks { used: vec![false; releases.len()], live: Vec::new(), next_ticket: 1 };
+        Owner { bytes, releases, blocks: Mutex::new(blocks) }
     }
 
     /// Bytes of the arena.
@@ -89,11 +81,7 @@ impl Owner {
         let ticket = blocks.next_ticket;
         blocks.next_ticket += 1;
         blocks.live.push((start, count, ticket));
-        Some(Lease {
-            offset: start * BLOCK,
-            len,
-            ticket,
-        })
+        Some(Lease { offset: start * BLOCK, len, ticket })
     }
 
     /// Copies `data` into the lease, `at` bytes from its start.
@@ -101,10 +89,7 @@ impl Owner {
     /// # Panics
     /// If the range is outside of the lease.
     pub fn write(&self, lease: &Lease, at: usize, data: &[u8]) {
-        assert!(
-            at.checked_add(data.len())
-                .is_some_and(|end| end <= lease.len)
-        );
+        assert!(at.checked_add(data.len()).is_some_and(|end| end <= lease.len));
         self.bytes.write(lease.offset + at, data);
     }
 
@@ -206,13 +191,7 @@ impl Borrower {
     ///
     /// # Errors
     /// [`Corrupt`] if the range is outside of the extent or the extent outside of the arena.
-    pub fn append_to(
-        &self,
-        extent: &Extent,
-        at: usize,
-        len: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Corrupt> {
+    pub fn append_to(&self, extent: &Extent, at: usize, len: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         self.range(extent, at, len)?;
         self.bytes.append_to(extent.offset as usize + at, len, out);
         Ok(())
@@ -235,9 +214,7 @@ impl Borrower {
     /// As [`Borrower::append_to`].
     pub fn address(&self, extent: &Extent, at: usize, len: usize) -> Result<NonNull<u8>, Corrupt> {
         self.range(extent, at, len)?;
-        self.bytes
-            .address(extent.offset as usize + at, len)
-            .ok_or(Corrupt("arena extent"))
+        self.bytes.address(extent.offset as usize + at, len).ok_or(Corrupt("arena extent"))
     }
 
     /// What keeps addresses good.
@@ -249,9 +226,7 @@ impl Borrower {
     pub fn release(&self, extent: &Extent) {
         if self.check(extent).is_ok() {
             // SYNC POINT: pairs with the Acquire load in `Blocks::reclaim`.
-            self.releases
-                .at(extent.offset as usize / BLOCK)
-                .store(extent.ticket, Ordering::Release);
+            self.releases.at(extent.offset as usize / BLOCK).store(extent.ticket, Ordering::Release);
         }
     }
 

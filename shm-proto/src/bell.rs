@@ -115,8 +115,8 @@ mod pipe {
     /// # Errors
     /// What `pipe2` reports.
     pub fn pipe_pair() -> io::Result<(Ringer, Listener)> {
-        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-            .map_err(|e| context("create doorbell", e))?;
+        let (reader, writer) =
+            pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).map_err(|e| context("create doorbell", e))?;
         Ok((Ringer(writer), Listener(reader)))
     }
 
@@ -200,9 +200,7 @@ mod pipe {
         pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
             let limit = match timeout {
                 None => PollTimeout::NONE,
-                Some(t) => {
-                    PollTimeout::try_from(t.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
-                }
+                Some(t) => PollTimeout::try_from(t.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX),
             };
             let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, limit) {

@@ -83,10 +83,7 @@ impl Blob {
     /// # Panics
     /// If the range is outside of the payload.
     pub fn write(&self, at: usize, data: &[u8]) {
-        assert!(
-            at.checked_add(data.len())
-                .is_some_and(|end| end <= self.len)
-        );
+        assert!(at.checked_add(data.len()).is_some_and(|end| end <= self.len));
         self.segment.bytes.write(at, data);
     }
 
@@ -126,13 +123,7 @@ impl Outbox {
             serial: 0,
             uses: 0,
         };
-        Outbox {
-            name,
-            seals,
-            fork,
-            releases,
-            state: Mutex::new(state),
-        }
+        Outbox { name, seals, fork, releases, state: Mutex::new(state) }
     }
 
     /// Sets how many bytes of idle memory are kept.
@@ -149,11 +140,7 @@ impl Outbox {
         let (slot, idle) = {
             let mut state = self.lock();
             state.reclaim(&self.releases, &mut dropped);
-            let slot = state
-                .slots
-                .iter()
-                .position(Option::is_none)
-                .ok_or(AllocateError::Full)?;
+            let slot = state.slots.iter().position(Option::is_none).ok_or(AllocateError::Full)?;
             (slot, state.take_idle(len))
         };
         // Unmapped outside of the lock, and before more is asked for.
@@ -165,20 +152,12 @@ impl Outbox {
         let mut state = self.lock();
         let slot = match state.slots[slot] {
             None => slot,
-            Some(_) => state
-                .slots
-                .iter()
-                .position(Option::is_none)
-                .ok_or(AllocateError::Full)?,
+            Some(_) => state.slots.iter().position(Option::is_none).ok_or(AllocateError::Full)?,
         };
         state.uses += 1;
         let ticket = state.uses * BIG_SLOTS as u64 + slot as u64;
         state.slots[slot] = Some((ticket, Arc::clone(&segment)));
-        Ok(Blob {
-            segment,
-            len,
-            ticket,
-        })
+        Ok(Blob { segment, len, ticket })
     }
 
     /// Ends the use with this ticket from our side: the reader never got it or will not touch it any more.
@@ -186,10 +165,7 @@ impl Outbox {
         let mut dropped = Vec::new();
         let mut state = self.lock();
         let slot = (ticket % BIG_SLOTS as u64) as usize;
-        if state.slots[slot]
-            .as_ref()
-            .is_some_and(|(held, _)| *held == ticket)
-        {
+        if state.slots[slot].as_ref().is_some_and(|(held, _)| *held == ticket) {
             state.retire(slot, &mut dropped);
         }
         drop(state);
@@ -215,11 +191,7 @@ impl Outbox {
         let mut state = self.lock();
         state.serial += 1;
         let bytes = Bytes::new(&Arc::new(mapping), 0, memfd.len());
-        Ok(Arc::new(Segment {
-            serial: state.serial,
-            memfd,
-            bytes,
-        }))
+        Ok(Arc::new(Segment { serial: state.serial, memfd, bytes }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -305,16 +277,8 @@ impl Inbox {
     /// If there are not [`BIG_SLOTS`] words.
     pub fn new(seals: Seals, fork: Fork, releases: Words) -> Inbox {
         assert_eq!(releases.len(), BIG_SLOTS);
-        let cache = Cache {
-            mappings: Vec::new(),
-            limit: DEFAULT_CACHE,
-        };
-        Inbox {
-            seals,
-            fork,
-            releases,
-            cache: Mutex::new(cache),
-        }
+        let cache = Cache { mappings: Vec::new(), limit: DEFAULT_CACHE };
+        Inbox { seals, fork, releases, cache: Mutex::new(cache) }
     }
 
     /// Sets how many bytes of mappings are kept.
@@ -329,18 +293,13 @@ impl Inbox {
     /// # Errors
     /// `NotFound` if the maker is gone, `InvalidData` if what it names is not such a payload.
     pub fn open(&self, maker: u32, extent: &Extent) -> io::Result<View> {
-        let total = usize::try_from(extent.total)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let total = usize::try_from(extent.total).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let kept = self.lock().get(extent.offset, total);
         let mapping = match kept {
             Some(mapping) => mapping,
             None => self.map(maker, extent, total)?,
         };
-        Ok(View {
-            bytes: Bytes::new(&mapping, 0, total),
-            releases: self.releases.clone(),
-            ticket: extent.ticket,
-        })
+        Ok(View { bytes: Bytes::new(&mapping, 0, total), releases: self.releases.clone(), ticket: extent.ticket })
     }
 
     fn map(&self, maker: u32, extent: &Extent, total: usize) -> io::Result<Arc<Mapping>> {
@@ -348,19 +307,11 @@ impl Inbox {
         let size = verify(fd.as_fd(), total.max(1), self.seals)?;
         let mut cache = self.lock();
         let keep = size <= cache.limit;
-        let mapping = Arc::new(Mapping::of(
-            fd.as_fd(),
-            if keep { size } else { total.max(1) },
-            false,
-        )?);
+        let mapping = Arc::new(Mapping::of(fd.as_fd(), if keep { size } else { total.max(1) }, false)?);
         if self.fork == Fork::Exclude {
             mapping.dont_fork()?;
         }
-        let dropped = if keep {
-            cache.put(extent.offset, &mapping)
-        } else {
-            Vec::new()
-        };
+        let dropped = if keep { cache.put(extent.offset, &mapping) } else { Vec::new() };
         drop(cache);
         drop(dropped);
         Ok(mapping)
@@ -373,10 +324,7 @@ impl Inbox {
 
 impl Cache {
     fn get(&mut self, serial: u64, len: usize) -> Option<Arc<Mapping>> {
-        let index = self
-            .mappings
-            .iter()
-            .position(|(s, m)| *s == serial && m.len() >= len)?;
+        let index = self.mappings.iter().position(|(s, m)| *s == serial && m.len() >= len)?;
         let hit = self.mappings.remove(index);
         let mapping = Arc::clone(&hit.1);
         self.mappings.push(hit);
@@ -384,13 +332,8 @@ impl Cache {
     }
 
     fn put(&mut self, serial: u64, mapping: &Arc<Mapping>) -> Vec<Arc<Mapping>> {
-        let mut dropped: Vec<_> = self
-            .mappings
-            .extract_if(.., |(s, _)| *s == serial)
-            .map(|(_, m)| m)
-            .collect();
-        let mut kept: usize =
-            mapping.len() + self.mappings.iter().map(|(_, m)| m.len()).sum::<usize>();
+        let mut dropped: Vec<_> = self.mappings.extract_if(.., |(s, _)| *s == serial).map(|(_, m)| m).collect();
+        let mut kept: usize = mapping.len() + self.mappings.iter().map(|(_, m)| m.len()).sum::<usize>();
         while kept > self.limit && !self.mappings.is_empty() {
             let (_, oldest) = self.mappings.remove(0);
             kept -= oldest.len();
@@ -442,9 +385,7 @@ impl View {
     /// # Errors
     /// As [`View::read`].
     pub fn address(&self, at: usize, len: usize) -> Result<NonNull<u8>, Corrupt> {
-        self.bytes
-            .address(at, len)
-            .ok_or(Corrupt("range of large payload"))
+        self.bytes.address(at, len).ok_or(Corrupt("range of large payload"))
     }
 }
 
@@ -465,10 +406,7 @@ mod tests {
         assert_eq!(size_class(1), MIN_SIZE);
         for len in [MIN_SIZE + 1, 3 << 20, (5 << 20) + 7, 100_000_000] {
             let size = size_class(len);
-            assert!(
-                size >= len && size - len <= len / 4 && size.is_multiple_of(4096),
-                "{len}: {size}"
-            );
+            assert!(size >= len && size - len <= len / 4 && size.is_multiple_of(4096), "{len}: {size}");
         }
     }
 }

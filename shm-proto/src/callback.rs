@@ -46,11 +46,7 @@ impl SlotMemory {
     /// If the sizes do not match.
     pub fn new(states: Words, bytes: Bytes, waiting: Words) -> SlotMemory {
         assert!(states.len() * CALLBACK_SLOT == bytes.len() && waiting.len() == states.len());
-        SlotMemory {
-            states,
-            bytes,
-            waiting,
-        }
+        SlotMemory { states, bytes, waiting }
     }
 }
 
@@ -76,10 +72,7 @@ pub struct Answers {
 impl Answers {
     /// The answering side.
     pub fn new(memory: SlotMemory) -> Answers {
-        Answers {
-            open: (0..memory.states.len()).map(|_| Mutex::new(0)).collect(),
-            memory,
-        }
+        Answers { open: (0..memory.states.len()).map(|_| Mutex::new(0)).collect(), memory }
     }
 
     /// Notes that a callback record with this slot and ticket has arrived: from here on only this ticket can be answered.
@@ -98,13 +91,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`ReplyError`]; on `Stale` an extent was not handed over and is still ours.
-    pub fn reply(
-        &self,
-        slot: usize,
-        ticket: u64,
-        place: Place,
-        payload: &[u8],
-    ) -> Result<(), ReplyError> {
+    pub fn reply(&self, slot: usize, ticket: u64, place: Place, payload: &[u8]) -> Result<(), ReplyError> {
         if payload.len() > CALLBACK_PAYLOAD {
             return Err(ReplyError::TooLarge);
         }
@@ -151,12 +138,7 @@ pub struct Waiter {
 impl Waiter {
     /// The waiting side.
     pub fn new(memory: SlotMemory) -> Waiter {
-        Waiter {
-            tickets: (0..memory.states.len())
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-            memory,
-        }
+        Waiter { tickets: (0..memory.states.len()).map(|_| AtomicU64::new(0)).collect(), memory }
     }
 
     /// Number of slots.
@@ -198,11 +180,7 @@ impl Waiter {
         let flag = Flag::from_word(self.memory.waiting.at(slot));
         flag.raise();
         let seen = state.load(Ordering::Acquire);
-        let slept = if seen == ticket {
-            Ok(())
-        } else {
-            futex_wait(state, seen as u32, timeout)
-        };
+        let slept = if seen == ticket { Ok(()) } else { futex_wait(state, seen as u32, timeout) };
         flag.lower();
         if self.is_ready(slot, ticket) {
             return Ok(Wait::Ready);
@@ -261,15 +239,7 @@ fn futex_wait(word: &AtomicU64, seen: u32, timeout: Option<Duration>) -> Result<
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the word stays mapped during the call (the reference lives on); the kernel only reads it and the limit.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            low_half(word),
-            libc::FUTEX_WAIT,
-            seen,
-            limit,
-        )
-    };
+    let done = unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAIT, seen, limit) };
     Errno::result(done).map(drop)
 }
 

@@ -84,14 +84,9 @@ impl CellWriter {
         // Not looked at first: the line belongs to the polling caller, and a read before the write moves it twice. A cell
         // that was given up stays ours to write until the response record is consumed.
         let at = index * CELL + 8;
-        self.0
-            .bytes
-            .write(at, &(payload.len() as u64).to_le_bytes());
+        self.0.bytes.write(at, &(payload.len() as u64).to_le_bytes());
         self.0.bytes.write(at + 8, payload);
-        self.0
-            .arbiter(index)
-            .decide(ticket, Side::Worker)
-            .map_err(|Lost { .. }| Abandoned)
+        self.0.arbiter(index).decide(ticket, Side::Worker).map_err(|Lost { .. }| Abandoned)
     }
 }
 
@@ -106,10 +101,7 @@ impl Cells {
     }
 
     /// Number of cells.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a geometry has at least one cell"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "a geometry has at least one cell")]
     pub fn len(&self) -> usize {
         self.0.words.len()
     }

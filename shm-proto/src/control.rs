@@ -56,21 +56,11 @@ impl Handshake {
         out.extend_from_slice(&self.node_pid.to_le_bytes());
         out.extend_from_slice(&self.geometry.ring_bytes.to_le_bytes());
         out.extend_from_slice(&self.geometry.arena_bytes.to_le_bytes());
-        for short in [
-            self.geometry.cells,
-            self.geometry.callback_slots,
-            self.executors,
-            self.max_threads,
-        ] {
+        for short in [self.geometry.cells, self.geometry.callback_slots, self.executors, self.max_threads] {
             out.extend_from_slice(&short.to_le_bytes());
         }
         match &self.endpoints {
-            Endpoints::Proc {
-                down,
-                up,
-                request_bell,
-                response_bell,
-            } => {
+            Endpoints::Proc { down, up, request_bell, response_bell } => {
                 out.push(0);
                 for fd in [down, up, request_bell, response_bell] {
                     out.extend_from_slice(&fd.to_le_bytes());
@@ -90,9 +80,7 @@ impl Handshake {
     /// # Errors
     /// [`Malformed`] if the version differs, a size is out of bounds or bytes are missing or left over.
     pub fn decode(frame: &[u8]) -> Result<Handshake, Malformed> {
-        let (fixed, rest): (&[u8; 42], _) = frame
-            .split_first_chunk()
-            .ok_or(Malformed("handshake length"))?;
+        let (fixed, rest): (&[u8; 42], _) = frame.split_first_chunk().ok_or(Malformed("handshake length"))?;
         if fixed[0] != b'H' {
             return Err(Malformed("handshake type"));
         }
@@ -116,12 +104,7 @@ impl Handshake {
         let endpoints = match (fixed[41], rest.len()) {
             (0, 16) => {
                 let fd = |at: usize| u32_at(rest, at) as i32;
-                Endpoints::Proc {
-                    down: fd(0),
-                    up: fd(4),
-                    request_bell: fd(8),
-                    response_bell: fd(12),
-                }
+                Endpoints::Proc { down: fd(0), up: fd(4), request_bell: fd(8), response_bell: fd(12) }
             }
             (1, 1..=MAX_NAME) => {
                 let prefix = std::str::from_utf8(rest).map_err(|_| Malformed("segment name"))?;
@@ -129,14 +112,7 @@ impl Handshake {
             }
             _ => return Err(Malformed("endpoints")),
         };
-        Ok(Handshake {
-            nonce,
-            node_pid: u32_at(fixed, 21),
-            endpoints,
-            geometry,
-            executors,
-            max_threads,
-        })
+        Ok(Handshake { nonce, node_pid: u32_at(fixed, 21), endpoints, geometry, executors, max_threads })
     }
 }
 
@@ -226,10 +202,7 @@ impl FromWorker {
             (Some(b'h'), 21) => {
                 let mut nonce = [0; 16];
                 nonce.copy_from_slice(&frame[1..17]);
-                Ok(FromWorker::Hello {
-                    nonce,
-                    os_pid: u32_at(frame, 17),
-                })
+                Ok(FromWorker::Hello { nonce, os_pid: u32_at(frame, 17) })
             }
             (Some(b'r'), _) => Ok(FromWorker::Ready(text())),
             (Some(b'p'), 9) => Ok(FromWorker::Pong(u64_at(frame, 1))),

@@ -41,12 +41,7 @@ pub struct Geometry {
 impl Default for Geometry {
     /// Rings of 256 KiB, arenas of 1 MiB, 256 cells, 256 callback slots.
     fn default() -> Self {
-        Geometry {
-            ring_bytes: 256 << 10,
-            arena_bytes: 1 << 20,
-            cells: 256,
-            callback_slots: 256,
-        }
+        Geometry { ring_bytes: 256 << 10, arena_bytes: 1 << 20, cells: 256, callback_slots: 256 }
     }
 }
 
@@ -63,15 +58,11 @@ impl Geometry {
     pub fn validate(&self) -> Result<(), BadGeometry> {
         let ring = self.ring_bytes as usize;
         if !ring.is_power_of_two() || !(4096..=16 << 20).contains(&ring) {
-            return Err(BadGeometry(
-                "ring size must be a power of two from 4 KiB to 16 MiB",
-            ));
+            return Err(BadGeometry("ring size must be a power of two from 4 KiB to 16 MiB"));
         }
         let arena = self.arena_bytes as usize;
         if arena == 0 || !arena.is_multiple_of(BLOCK) || arena > 1 << 30 {
-            return Err(BadGeometry(
-                "arena size must be a multiple of 4 KiB, at most 1 GiB",
-            ));
+            return Err(BadGeometry("arena size must be a multiple of 4 KiB, at most 1 GiB"));
         }
         if self.cells == 0 || self.cells > 4096 {
             return Err(BadGeometry("cell count must be from 1 to 4096"));
@@ -105,10 +96,7 @@ impl Geometry {
             request_arena: next.take(self.arena_bytes as usize, BLOCK),
             total: 0,
         };
-        Down {
-            total: next.take(0, BLOCK),
-            ..down
-        }
+        Down { total: next.take(0, BLOCK), ..down }
     }
 
     /// Offsets in the up segment.
@@ -131,19 +119,13 @@ impl Geometry {
             result_arena: next.take(self.arena_bytes as usize, BLOCK),
             total: 0,
         };
-        Up {
-            total: next.take(0, BLOCK),
-            ..up
-        }
+        Up { total: next.take(0, BLOCK), ..up }
     }
 }
 
 /// Byte offsets in the down segment, which only the node writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each field is the offset of what its name says"
-)]
+#[expect(missing_docs, reason = "each field is the offset of what its name says")]
 pub struct Down {
     pub response_head: usize,
     pub result_releases: usize,
@@ -158,10 +140,7 @@ pub struct Down {
 
 /// Byte offsets in the up segment, which both sides write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each field is the offset of what its name says"
-)]
+#[expect(missing_docs, reason = "each field is the offset of what its name says")]
 pub struct Up {
     pub request_head: usize,
     pub request_sleeping: usize,
@@ -200,31 +179,13 @@ mod tests {
         let good = Geometry::default();
         assert_eq!(good.validate(), Ok(()));
         for bad in [
-            Geometry {
-                ring_bytes: 3 << 12,
-                ..good
-            },
-            Geometry {
-                ring_bytes: 2048,
-                ..good
-            },
-            Geometry {
-                arena_bytes: 0,
-                ..good
-            },
-            Geometry {
-                arena_bytes: 4097,
-                ..good
-            },
+            Geometry { ring_bytes: 3 << 12, ..good },
+            Geometry { ring_bytes: 2048, ..good },
+            Geometry { arena_bytes: 0, ..good },
+            Geometry { arena_bytes: 4097, ..good },
             Geometry { cells: 0, ..good },
-            Geometry {
-                cells: 4097,
-                ..good
-            },
-            Geometry {
-                callback_slots: 4097,
-                ..good
-            },
+            Geometry { cells: 4097, ..good },
+            Geometry { callback_slots: 4097, ..good },
         ] {
             assert!(bad.validate().is_err(), "{bad:?}");
         }
@@ -234,10 +195,7 @@ mod tests {
     fn the_last_area_ends_at_the_total() {
         let geometry = Geometry::default();
         let (down, up) = (geometry.down(), geometry.up());
-        assert_eq!(
-            down.request_arena + geometry.arena_bytes as usize,
-            down.total
-        );
+        assert_eq!(down.request_arena + geometry.arena_bytes as usize, down.total);
         assert_eq!(up.result_arena + geometry.arena_bytes as usize, up.total);
     }
 }

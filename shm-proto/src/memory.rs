@@ -42,12 +42,7 @@ mod real {
             assert!(offset + len * stride <= mapping.len());
             // SAFETY: the offset was checked to lie inside the mapping.
             let base = unsafe { mapping.base().add(offset) };
-            Words {
-                base,
-                len,
-                shift: stride.trailing_zeros(),
-                _mapping: Arc::clone(mapping),
-            }
+            Words { base, len, shift: stride.trailing_zeros(), _mapping: Arc::clone(mapping) }
         }
 
         /// Fresh zeroed words of this process.
@@ -64,12 +59,7 @@ mod real {
         pub fn at(&self, index: usize) -> &AtomicU64 {
             assert!(index < self.len);
             // SAFETY: in bounds and aligned (checked in `new` and above), alive while `self` is.
-            unsafe {
-                self.base
-                    .add(index << self.shift)
-                    .cast::<AtomicU64>()
-                    .as_ref()
-            }
+            unsafe { self.base.add(index << self.shift).cast::<AtomicU64>().as_ref() }
         }
 
         /// Number of words.
@@ -98,18 +88,10 @@ mod real {
         /// # Panics
         /// If they do not lie inside the mapping: offsets come from a validated geometry.
         pub fn new(mapping: &Arc<Mapping>, offset: usize, len: usize) -> Bytes {
-            assert!(
-                offset
-                    .checked_add(len)
-                    .is_some_and(|end| end <= mapping.len())
-            );
+            assert!(offset.checked_add(len).is_some_and(|end| end <= mapping.len()));
             // SAFETY: the offset was checked to lie inside the mapping.
             let base = unsafe { mapping.base().add(offset) };
-            Bytes {
-                base,
-                len,
-                mapping: Arc::clone(mapping),
-            }
+            Bytes { base, len, mapping: Arc::clone(mapping) }
         }
 
         /// Fresh zeroed bytes of this process.
@@ -166,9 +148,7 @@ mod real {
         #[inline]
         pub fn write(&self, offset: usize, data: &[u8]) {
             assert!(self.mapping.writable());
-            let to = self
-                .address(offset, data.len())
-                .expect("range was validated");
+            let to = self.address(offset, data.len()).expect("range was validated");
             // SAFETY: in bounds and writable; private memory and a mapping do not overlap. A peer that reads at the same
             // time breaks the protocol and gets arbitrary bytes.
             unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to.as_ptr(), data.len()) }
@@ -180,9 +160,7 @@ mod real {
         /// If the range is out of bounds.
         #[inline]
         pub fn read(&self, offset: usize, out: &mut [u8]) {
-            let from = self
-                .address(offset, out.len())
-                .expect("range was validated");
+            let from = self.address(offset, out.len()).expect("range was validated");
             // SAFETY: in bounds; private memory and a mapping do not overlap. A peer that writes at the same time makes
             // the bytes arbitrary, which the caller expects of them anyway.
             unsafe { copy_once(from.as_ptr(), out.as_mut_ptr(), out.len()) }
@@ -253,11 +231,7 @@ mod model {
     impl Bytes {
         /// Zeroed bytes.
         pub fn heap(len: usize) -> Bytes {
-            Bytes(Arc::new(
-                (0..len.div_ceil(GRAIN))
-                    .map(|_| UnsafeCell::new([0; GRAIN]))
-                    .collect(),
-            ))
+            Bytes(Arc::new((0..len.div_ceil(GRAIN)).map(|_| UnsafeCell::new([0; GRAIN])).collect()))
         }
 
         /// Number of bytes.

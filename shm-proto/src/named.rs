@@ -46,27 +46,14 @@ impl Namespace {
         let user = nix::unistd::getuid();
         let mut noise = [0; 8];
         crate::link::random(&mut noise)?;
-        let name = format!(
-            "{STEM}{user}-{}-{:016x}",
-            std::process::id(),
-            u64::from_le_bytes(noise)
-        );
-        DirBuilder::new()
-            .mode(0o700)
-            .create(Path::new(BASE).join(&name))?;
-        Ok(Namespace {
-            name,
-            next: AtomicU32::new(0),
-        })
+        let name = format!("{STEM}{user}-{}-{:016x}", std::process::id(), u64::from_le_bytes(noise));
+        DirBuilder::new().mode(0o700).create(Path::new(BASE).join(&name))?;
+        Ok(Namespace { name, next: AtomicU32::new(0) })
     }
 
     /// Prefix of one incarnation's names.
     pub(crate) fn prefix(&self) -> String {
-        format!(
-            "{}/{}",
-            self.name,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}/{}", self.name, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -92,11 +79,7 @@ impl Names {
         if !stem.starts_with(STEM) || stem.contains("..") || number.parse::<u32>().is_err() {
             return Err(bad());
         }
-        Ok(Names {
-            directory: Path::new(BASE).join(stem),
-            number: number.to_owned(),
-            stem: stem.to_owned(),
-        })
+        Ok(Names { directory: Path::new(BASE).join(stem), number: number.to_owned(), stem: stem.to_owned() })
     }
 
     fn segment(&self, which: Which) -> String {
@@ -104,32 +87,21 @@ impl Names {
     }
 
     fn fifo(&self, which: Which) -> PathBuf {
-        self.directory
-            .join(format!("{}.{}", self.number, which.word()))
+        self.directory.join(format!("{}.{}", self.number, which.word()))
     }
 
     /// Makes a segment and reserves its memory.
     pub(crate) fn create_segment(&self, which: Which, len: usize) -> io::Result<Mapping> {
         let name = self.segment(which);
-        let shmem = ShmemConf::new()
-            .os_id(&name)
-            .size(len)
-            .create()
-            .map_err(named_error)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(format!("{BASE}{name}"))?;
+        let shmem = ShmemConf::new().os_id(&name).size(len).create().map_err(named_error)?;
+        let file = OpenOptions::new().read(true).write(true).open(format!("{BASE}{name}"))?;
         reserve(file.as_fd(), len)?;
         Mapping::named(disowned(shmem), len, true)
     }
 
     /// Opens a segment, read-only if it is `down`.
     pub(crate) fn open_segment(&self, which: Which, len: usize) -> io::Result<Mapping> {
-        let shmem = ShmemConf::new()
-            .os_id(self.segment(which))
-            .open()
-            .map_err(named_error)?;
+        let shmem = ShmemConf::new().os_id(self.segment(which)).open().map_err(named_error)?;
         if shmem.len() != len {
             return Err(invalid("segment has another size"));
         }
@@ -147,18 +119,12 @@ impl Names {
 
     /// Opens the end that rings.
     pub(crate) fn open_ringer(&self, which: Which) -> io::Result<Ringer> {
-        Ok(Ringer::from(open_fifo(
-            OpenOptions::new().write(true),
-            &self.fifo(which),
-        )?))
+        Ok(Ringer::from(open_fifo(OpenOptions::new().write(true), &self.fifo(which))?))
     }
 
     /// Opens the end that listens.
     pub(crate) fn open_listener(&self, which: Which) -> io::Result<Listener> {
-        Ok(Listener::from(open_fifo(
-            OpenOptions::new().read(true),
-            &self.fifo(which),
-        )?))
+        Ok(Listener::from(open_fifo(OpenOptions::new().read(true), &self.fifo(which))?))
     }
 }
 
@@ -189,10 +155,7 @@ impl Which {
 }
 
 fn open_fifo(options: &mut OpenOptions, path: &Path) -> io::Result<OwnedFd> {
-    options
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
-        .map(OwnedFd::from)
+    options.custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path).map(OwnedFd::from)
 }
 
 /// The names are ours to unlink, not the crate's: a second unlink would hit a stranger's object of the same name.
@@ -219,15 +182,10 @@ fn sweep() {
     for entry in entries.flatten() {
         let file = entry.file_name();
         let Some(name) = file.to_str() else { continue };
-        let Some(owner) = name
-            .strip_prefix(&mine)
-            .and_then(|rest| rest.split('-').next())
-        else {
+        let Some(owner) = name.strip_prefix(&mine).and_then(|rest| rest.split('-').next()) else {
             continue;
         };
-        let gone = owner
-            .parse()
-            .is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH));
+        let gone = owner.parse().is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH));
         if gone {
             remove(name.split('.').next().unwrap_or(name));
         }
@@ -243,10 +201,7 @@ fn remove(stem: &str) {
     for entry in entries.flatten() {
         let file = entry.file_name();
         let Some(name) = file.to_str() else { continue };
-        if name
-            .strip_prefix(stem)
-            .is_some_and(|rest| rest.starts_with('.'))
-        {
+        if name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.')) {
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -214,10 +214,7 @@ impl Extent {
     /// The wire form.
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
-        for (chunk, field) in
-            out.chunks_exact_mut(8)
-                .zip([self.offset, self.total, self.terms_len, self.ticket])
-        {
+        for (chunk, field) in out.chunks_exact_mut(8).zip([self.offset, self.total, self.terms_len, self.ticket]) {
             chunk.copy_from_slice(&field.to_le_bytes());
         }
         out[32..36].copy_from_slice(&self.fd.to_le_bytes());

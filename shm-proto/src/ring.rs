@@ -36,11 +36,7 @@ impl RingMemory {
         let capacity = commits.len();
         assert!(capacity.is_power_of_two() && (8..=1 << 18).contains(&capacity));
         assert!(slots.len() == capacity * SLOT && head.len() == 1);
-        RingMemory {
-            commits,
-            slots,
-            head,
-        }
+        RingMemory { commits, slots, head }
     }
 
     /// A ring of `capacity` slots in memory of this process.
@@ -48,11 +44,7 @@ impl RingMemory {
     /// # Panics
     /// If the capacity is no power of two of at least 8.
     pub fn heap(capacity: usize) -> RingMemory {
-        RingMemory::new(
-            Words::heap(capacity),
-            Bytes::heap(capacity * SLOT),
-            Words::heap(1),
-        )
+        RingMemory::new(Words::heap(capacity), Bytes::heap(capacity * SLOT), Words::heap(1))
     }
 
     fn capacity(&self) -> u64 {
@@ -175,10 +167,7 @@ impl Producer {
                     return Err(PublishError::Full);
                 }
             }
-            match self
-                .tail
-                .compare_exchange_weak(tail, end, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.tail.compare_exchange_weak(tail, end, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => break (tail + padding, padding),
                 Err(newer) => tail = newer,
             }
@@ -186,19 +175,12 @@ impl Producer {
         if padding > 0 {
             self.commit(position - padding, padding | PADDING);
         }
-        Ok(Claim {
-            producer: self,
-            position,
-            slots,
-            written: 0,
-            kind: PADDING,
-        })
+        Ok(Claim { producer: self, position, slots, written: 0, kind: PADDING })
     }
 
     /// The consumer's head: every position below it was released. If the shared word is corrupt, the last good one.
     pub fn consumed(&self) -> u64 {
-        self.refresh_head()
-            .unwrap_or_else(|_| self.head.load(Ordering::Relaxed))
+        self.refresh_head().unwrap_or_else(|_| self.head.load(Ordering::Relaxed))
     }
 
     /// Where the next record will be claimed.
@@ -215,18 +197,13 @@ impl Producer {
         let index = self.memory.index(position);
         let commit = self.memory.commits.at(index).load(Ordering::Acquire);
         let slots = commit & 0x7fff;
-        if commit >> 16 != position
-            || commit & PADDING != 0
-            || !(1..=self.max_slots).contains(&slots)
-        {
+        if commit >> 16 != position || commit & PADDING != 0 || !(1..=self.max_slots).contains(&slots) {
             return false;
         }
         if index as u64 + slots > self.memory.capacity() {
             return false;
         }
-        self.memory
-            .slots
-            .append_to(index * SLOT, slots as usize * SLOT, out);
+        self.memory.slots.append_to(index * SLOT, slots as usize * SLOT, out);
         // Nobody can claim these slots again before a head beyond them was validated: none was, so the copy is whole.
         fence(Ordering::Acquire);
         self.head.load(Ordering::Relaxed) <= position
@@ -253,10 +230,7 @@ impl Producer {
     fn commit(&self, position: u64, slots_and_kind: u64) {
         let index = self.memory.index(position);
         // SYNC POINT: pairs with the Acquire load of the commit word in `Consumer::next`.
-        self.memory
-            .commits
-            .at(index)
-            .store(position << 16 | slots_and_kind, Ordering::Release);
+        self.memory.commits.at(index).store(position << 16 | slots_and_kind, Ordering::Release);
     }
 }
 
@@ -285,9 +259,7 @@ impl Claim<'_> {
     pub fn write(&mut self, data: &[u8]) {
         assert!(self.written + data.len() <= self.slots as usize * SLOT);
         let memory = &self.producer.memory;
-        memory
-            .slots
-            .write(memory.index(self.position) * SLOT + self.written, data);
+        memory.slots.write(memory.index(self.position) * SLOT + self.written, data);
         self.written += data.len();
     }
 
@@ -319,10 +291,7 @@ impl Record {
     }
 
     /// Bytes of its slots; the header inside says how many of them count.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a record has at least one slot"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "a record has at least one slot")]
     pub fn len(&self) -> usize {
         self.slots as usize * SLOT
     }
@@ -340,11 +309,7 @@ impl Consumer {
     /// The consumer of a ring that nobody has used yet. There must be one `Consumer` per ring.
     pub fn new(memory: RingMemory) -> Consumer {
         let capacity = memory.capacity();
-        Consumer {
-            max_slots: capacity / 8,
-            head: capacity,
-            memory,
-        }
+        Consumer { max_slots: capacity / 8, head: capacity, memory }
     }
 
     /// The next record, if it is committed; the same one until it is released. Never waits.
@@ -352,10 +317,7 @@ impl Consumer {
     /// # Errors
     /// [`Corrupt`] if the commit word is not one that an honest producer writes.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator could not be released"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not be released")]
     pub fn next(&mut self) -> Result<Option<Record>, Corrupt> {
         let mut budget = self.memory.capacity();
         loop {
@@ -367,45 +329,31 @@ impl Consumer {
             let commit = self.memory.commits.at(index).load(Ordering::Acquire);
             if commit >> 16 != self.head {
                 // Older laps are what an unwritten slot holds; a newer one would mean that the producer ignored our head.
-                return if commit >> 16 < self.head {
-                    Ok(None)
-                } else {
-                    Err(Corrupt("ring position"))
-                };
+                return if commit >> 16 < self.head { Ok(None) } else { Err(Corrupt("ring position")) };
             }
             let slots = commit & 0x7fff;
-            if slots == 0 || slots > self.max_slots || index as u64 + slots > self.memory.capacity()
-            {
+            if slots == 0 || slots > self.max_slots || index as u64 + slots > self.memory.capacity() {
                 return Err(Corrupt("ring record length"));
             }
             if commit & PADDING == 0 {
-                return Ok(Some(Record {
-                    position: self.head,
-                    slots,
-                }));
+                return Ok(Some(Record { position: self.head, slots }));
             }
             self.advance(slots);
-            budget = budget
-                .checked_sub(slots)
-                .ok_or(Corrupt("endless ring padding"))?;
+            budget = budget.checked_sub(slots).ok_or(Corrupt("endless ring padding"))?;
         }
     }
 
     /// Appends the record's bytes to `out`; what is parsed afterwards is private.
     #[inline]
     pub fn copy(&self, record: &Record, out: &mut Vec<u8>) {
-        self.memory
-            .slots
-            .append_to(self.memory.index(record.position) * SLOT, record.len(), out);
+        self.memory.slots.append_to(self.memory.index(record.position) * SLOT, record.len(), out);
     }
 
     /// Copies the first bytes of the record; at most its length are copied. Returns how many.
     #[inline]
     pub fn copy_to(&self, record: &Record, out: &mut [u8]) -> usize {
         let len = out.len().min(record.len());
-        self.memory
-            .slots
-            .read(self.memory.index(record.position) * SLOT, &mut out[..len]);
+        self.memory.slots.read(self.memory.index(record.position) * SLOT, &mut out[..len]);
         len
     }
 

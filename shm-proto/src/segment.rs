@@ -34,9 +34,7 @@ impl Seals {
     fn bits(self) -> libc::c_int {
         match self {
             Seals::Size => libc::F_SEAL_SHRINK | libc::F_SEAL_GROW,
-            Seals::SizeAndWrites => {
-                libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_FUTURE_WRITE
-            }
+            Seals::SizeAndWrites => libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_FUTURE_WRITE,
         }
     }
 }
@@ -65,12 +63,7 @@ impl Mapping {
         // SAFETY: the kernel chooses the address of a fresh mapping.
         let base = unsafe { mmap_anonymous(None, size, protection(true), MapFlags::MAP_SHARED) }
             .map_err(|e| context("map memory", e))?;
-        Ok(Mapping {
-            base: base.cast(),
-            len,
-            writable: true,
-            named: None,
-        })
+        Ok(Mapping { base: base.cast(), len, writable: true, named: None })
     }
 
     /// Maps the first `len` bytes of `fd`, shared.
@@ -80,23 +73,9 @@ impl Mapping {
     pub fn of(fd: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Mapping> {
         let size = non_zero(len)?;
         // SAFETY: the kernel chooses the address of a fresh mapping.
-        let base = unsafe {
-            mmap(
-                None,
-                size,
-                protection(writable),
-                MapFlags::MAP_SHARED,
-                fd,
-                0,
-            )
-        }
-        .map_err(|e| context("map segment", e))?;
-        Ok(Mapping {
-            base: base.cast(),
-            len,
-            writable,
-            named: None,
-        })
+        let base = unsafe { mmap(None, size, protection(writable), MapFlags::MAP_SHARED, fd, 0) }
+            .map_err(|e| context("map segment", e))?;
+        Ok(Mapping { base: base.cast(), len, writable, named: None })
     }
 
     /// The mapping of a named segment, made read-only if it is not to be writable.
@@ -104,15 +83,9 @@ impl Mapping {
         let base = NonNull::new(shmem.as_ptr()).ok_or_else(|| invalid("segment is not mapped"))?;
         if !writable {
             // SAFETY: the range is the whole of this fresh mapping, to which no reference exists.
-            unsafe { mprotect(base.cast(), len, ProtFlags::PROT_READ) }
-                .map_err(|e| context("protect segment", e))?;
+            unsafe { mprotect(base.cast(), len, ProtFlags::PROT_READ) }.map_err(|e| context("protect segment", e))?;
         }
-        Ok(Mapping {
-            base,
-            len,
-            writable,
-            named: Some(shmem),
-        })
+        Ok(Mapping { base, len, writable, named: Some(shmem) })
     }
 
     /// First byte.
@@ -202,16 +175,8 @@ impl Memfd {
     /// What `fcntl` reports, on kernels before 5.1 for [`Seals::SizeAndWrites`].
     pub fn seal(&self, seals: Seals) -> io::Result<()> {
         // SAFETY: fcntl on an open descriptor, no memory involved.
-        let done = unsafe {
-            libc::fcntl(
-                self.fd.as_raw_fd(),
-                libc::F_ADD_SEALS,
-                seals.bits() | libc::F_SEAL_SEAL,
-            )
-        };
-        Errno::result(done)
-            .map(drop)
-            .map_err(|e| context("seal segment", e))
+        let done = unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_ADD_SEALS, seals.bits() | libc::F_SEAL_SEAL) };
+        Errno::result(done).map(drop).map_err(|e| context("seal segment", e))
     }
 
     /// The descriptor number, by which a peer opens it through `/proc`.
@@ -228,8 +193,7 @@ impl AsFd for Memfd {
 
 /// Sets the size of a fresh file and reserves its memory.
 pub(crate) fn reserve(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
-    let size =
-        libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let size = libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     nix::unistd::ftruncate(fd, size).map_err(|e| context("size segment", e))?;
     loop {
         match nix::fcntl::posix_fallocate(fd, 0, size) {
@@ -279,8 +243,7 @@ pub fn verify(fd: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<usize>
     let mut fs = std::mem::MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `fs` is large enough for what fstatfs writes, and read only after success.
     let kind = unsafe {
-        Errno::result(libc::fstatfs(fd.as_raw_fd(), fs.as_mut_ptr()))
-            .map_err(|e| context("inspect segment", e))?;
+        Errno::result(libc::fstatfs(fd.as_raw_fd(), fs.as_mut_ptr())).map_err(|e| context("inspect segment", e))?;
         fs.assume_init().f_type
     };
     if kind != libc::TMPFS_MAGIC {
@@ -298,11 +261,7 @@ pub fn verify(fd: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<usize>
 }
 
 fn protection(writable: bool) -> ProtFlags {
-    if writable {
-        ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
-    } else {
-        ProtFlags::PROT_READ
-    }
+    if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ }
 }
 
 fn non_zero(len: usize) -> io::Result<NonZeroUsize> {

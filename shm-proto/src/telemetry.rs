@@ -24,10 +24,7 @@ impl Telemetry {
     #[inline]
     pub fn record(&self, service_ns: u64) {
         for word in [self.0.at(0), self.0.at(1 + bucket(service_ns))] {
-            word.store(
-                word.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
+            word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
     }
 
@@ -39,9 +36,7 @@ impl Telemetry {
     /// Upper bound in nanoseconds of the bucket that holds the given fraction (0 to 1) of the counted times; 0 if nothing
     /// was counted.
     pub fn quantile(&self, fraction: f64) -> u64 {
-        let counts: Vec<u64> = (1..=HISTOGRAM)
-            .map(|i| self.0.at(i).load(Ordering::Relaxed))
-            .collect();
+        let counts: Vec<u64> = (1..=HISTOGRAM).map(|i| self.0.at(i).load(Ordering::Relaxed)).collect();
         let total = counts.iter().fold(0u64, |a, &b| a.saturating_add(b));
         if total == 0 {
             return 0;

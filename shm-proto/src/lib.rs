@@ -8,28 +8,28 @@ compile_error!("erlang_python runs on Linux on x86_64 and aarch64; nothing else 
 
 pub mod control;
 pub mod layout;
-#[cfg(not(loom))]
-pub mod segment;
+pub mod memory;
 #[cfg(not(loom))]
 pub mod named;
-pub mod memory;
+#[cfg(not(loom))]
+pub mod segment;
 pub mod sync;
 
-pub mod etf;
-pub mod request;
-pub mod ring;
+pub mod arbiter;
 #[cfg(not(loom))]
 pub mod arena;
+pub mod bell;
 #[cfg(not(loom))]
 pub mod blob;
-pub mod arbiter;
-pub mod bell;
 #[cfg(not(loom))]
 pub mod callback;
 pub mod cell;
+pub mod etf;
+pub mod request;
 pub mod response;
+pub mod ring;
 
 pub mod entry;
-pub mod telemetry;
 #[cfg(not(loom))]
 pub mod link;
+pub mod telemetry;

@@ -15,13 +15,13 @@ mod idle;
 mod serve;
 mod threads;
 
-mod callable;
-mod executor;
-mod script;
-mod coroutine;
 mod answer;
+mod callable;
+mod coroutine;
 mod exception;
+mod executor;
 mod reply;
+mod script;
 mod value;
 
 mod module;

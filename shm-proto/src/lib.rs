@@ -1,7 +1,12 @@
 //! Shared-memory protocol between the BEAM and its Python workers.
 //!
-//! The modules in the order in which data flows; `docs/architecture.md` has the whole picture. The crate knows neither
-//! the BEAM nor Python.
+//! In the order in which data flows: [`control`] frames carry the handshake, from which both sides open their [`link`] over
+//! [`segment`]s ([`layout`], [`memory`], or [`named`] ones). A request ([`request`], terms in [`etf`], large ones in an
+//! [`arena`] or [`blob`]) goes through a [`ring`], a [`bell`] wakes its worker, and an [`arbiter`] says who owns it. The answer
+//! comes back in a reply [`cell`] or as a [`response`] record, answers of callbacks in [`callback`] slots; [`entry`] decides
+//! who may give it to the caller. [`telemetry`] counts. `docs/architecture.md` has the whole picture.
+//!
+//! The crate knows neither the BEAM nor Python.
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("erlang_python runs on Linux on x86_64 and aarch64; nothing else has been tested");

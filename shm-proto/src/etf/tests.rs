@@ -195,7 +195,8 @@ proptest! {
 /// The node writes these bytes for these terms (`term_to_binary/1` without its first byte).
 #[test]
 fn bytes_are_those_of_the_beam() {
-    let cases: [(&[u8], fn(&mut Writer<'_>)); 9] = [
+    type Case = (&'static [u8], fn(&mut Writer<'_>));
+    let cases: [Case; 9] = [
         (&[97, 255], |writer| writer.int(255)),
         (&[98, 255, 255, 255, 255], |writer| writer.int(-1)),
         (&[98, 0, 0, 1, 0], |writer| writer.int(256)),

@@ -43,7 +43,7 @@ fmt:
 	cargo fmt --all
 
 bench: build
-	cargo bench --locked -p shm-proto
+	cargo bench --locked -p shm-proto -p py_host
 	$(ERL) -eval 'py_unified_bench:run_all(), halt().'
 
 loom:

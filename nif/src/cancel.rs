@@ -62,10 +62,11 @@ pub fn cancel(env: EnvPtr, handle: &Pending, reason: Option<&dyn Fn(EnvPtr) -> R
             if starts.decide(body.position, Side::Node).is_ok() {
                 release(env, entry, Some(&incarnation), true);
             } else {
-                // It runs. The entry stays until its response comes, so that its cell is not used again before.
+                // It runs. The entry stays until its response comes, so that its cell is not used again before. The owner
+                // hears of the interruption before the reader, which waits for MOVING to pass, can tell it of the end.
                 let id = entry.id(handle.generation);
-                let _ = entry.word.transition(handle.generation, State::Moving, State::Cancelled);
                 incarnation.tell_owner(env, |e| beam::tuple(e, [atoms().py_interrupt, beam::uint(e, id)]));
+                let _ = entry.word.transition(handle.generation, State::Moving, State::Cancelled);
             }
         }
     }

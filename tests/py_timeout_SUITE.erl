@@ -37,15 +37,15 @@ same_workers(Config) ->
 on_time(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:call(time, sleep, [3600], #{}, 200) end),
     ?assert(Time >= 200),
-    ?assert(Time < 1000),
+    ?assert(Time < 5000),
     {Time2, {error, timeout}} = py_test:timed(fun() -> py:eval(<<"__import__('time').sleep(3600)">>, #{}, #{timeout => 200}) end),
-    ?assert(Time2 < 1000),
+    ?assert(Time2 < 5000),
     {error, timeout} = py:exec(<<"import time; time.sleep(3600)">>, 200),
     same_workers(Config).
 
 zero(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:call(time, sleep, [3600], #{}, 0) end),
-    ?assert(Time < 500),
+    ?assert(Time < 5000),
     same_workers(Config).
 
 infinity(_) ->
@@ -54,9 +54,9 @@ infinity(_) ->
 stuck_in_c(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:eval(<<"sum(range(10 ** 11))">>, #{}, 200) end),
     ?assert(Time >= 200),
-    ?assert(Time < 1000),
+    ?assert(Time < 5000),
     {Next, {ok, 2.0}} = py_test:timed(fun() -> py:call(math, sqrt, [4]) end),
-    ?assert(Next < 500),
+    ?assert(Next < 5000),
     Before = proplists:get_value(workers, Config),
     py_test:until(fun() -> length(py_test:os_pids(default)) =:= 2 andalso py_test:os_pids(default) =/= Before end),
     [Gone] = Before -- py_test:os_pids(default),

@@ -54,13 +54,21 @@ pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
     }
 }
 
+/// Records handled before the thread looks after callers that wait for room.
+const TURN: usize = 256;
+
 /// Serves until the worker's process ends.
 fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
     let link = incarnation.link();
     let Some(pidfd) = incarnation.pidfd() else { return Ok(()) };
     let mut record = Vec::new();
     loop {
-        drain(incarnation, responses, &mut record)?;
+        if drain(incarnation, responses, &mut record, TURN)? {
+            wake_waiters(incarnation);
+            continue;
+        }
+        // No lingering: on two cores a reader that spins or yields before it sleeps costs the message path a quarter to a
+        // half of its rate.
         link.response_sleeping().raise();
         if !responses.is_empty() {
             link.response_sleeping().lower();
@@ -87,8 +95,8 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
     }
 }
 
-/// The bell may have been rung because the request ring has room again: wakes callers that wait for that, directly or
-/// through a pool, and publishes what was parked.
+/// The request ring may have room again: wakes callers that wait for that, directly or through a pool, and publishes what
+/// was parked.
 fn wake_waiters(incarnation: &Incarnation) {
     incarnation.queue.wake_all(std::ptr::null_mut());
     for id in incarnation.pools() {
@@ -101,9 +109,15 @@ fn wake_waiters(incarnation: &Incarnation) {
     }
 }
 
-/// Handles every record that is in the ring now.
-pub fn drain(incarnation: &Arc<Incarnation>, responses: &mut Consumer, record: &mut Vec<u8>) -> Result<(), Corrupt> {
-    while let Some(found) = responses.next()? {
+/// Handles the records that are in the ring now, at most `limit`. Returns whether there were any.
+pub fn drain(
+    incarnation: &Arc<Incarnation>,
+    responses: &mut Consumer,
+    record: &mut Vec<u8>,
+    limit: usize,
+) -> Result<bool, Corrupt> {
+    for handled in 0..limit {
+        let Some(found) = responses.next()? else { return Ok(handled > 0) };
         record.clear();
         responses.copy(&found, record);
         responses.release(found);
@@ -113,7 +127,7 @@ pub fn drain(incarnation: &Arc<Incarnation>, responses: &mut Consumer, record: &
         }
         handle(incarnation, record)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A reply whose terms are in private memory.

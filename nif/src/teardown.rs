@@ -27,7 +27,7 @@ pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, pro
     incarnation.advance(DOWN);
     if let (Some(responses), None) = (responses, problem) {
         // What the worker published before it died counts, up to the first record that is not whole.
-        let _ = reader::drain(incarnation, responses, &mut Vec::new());
+        let _ = reader::drain(incarnation, responses, &mut Vec::new(), usize::MAX);
     }
     settle(incarnation);
     incarnation.tell_owner(std::ptr::null_mut(), |env| {

@@ -42,7 +42,7 @@ bad_values(_) ->
         {num_workers, 0}, {num_workers, many}, {max_workers, -1}, {num_subinterp_workers, 0}, {num_executors, 1.5}, {max_threads, 0},
         {max_concurrent, 0}, {python, 3}, {python, ""}, {venv, []}, {paths, "/tmp"}, {paths, [1]}, {imports, numpy}, {preload, {file, "/none"}},
         {preload, 1}, {env, everything}, {env, [x]}, {cd, "/no/such/directory"}, {worker_timeout, 0}, {kill_grace, infinity},
-        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {inline_budget_us, -1}, {pools, x},
+        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {inline_budget_us, -1}, {segments, shm}, {pools, x},
         {pools, [{default, #{}}]}, {pools, [x]}
     ],
     [mentions(refused([{Key, Value}]), [atom_to_list(Key), "must be"]) || {Key, Value} <- Bad].
@@ -52,7 +52,7 @@ good_values(_) ->
         {num_workers, 1}, {max_workers, 100}, {num_subinterp_workers, 3}, {num_executors, 2}, {max_threads, 10}, {max_concurrent, 1},
         {python, "python3"}, {paths, ["/a", <<"/b">>]}, {imports, [json, "os.path", <<"re">>]}, {preload, <<"x = 1">>},
         {env, clean}, {env, [{"A", "b"}, {<<"C">>, false}]}, {cd, "/tmp"}, {worker_timeout, 1}, {kill_grace, 10}, {drain_limit, 1},
-        {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {inline_budget_us, 0}, {pools, #{mine => #{num_workers => 1}}}
+        {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {inline_budget_us, 0}, {segments, named}, {pools, #{mine => #{num_workers => 1}}}
     ],
     [{ok, _} = py_config:load([{num_workers, 1}, Option]) || Option <- Good],
     ok.

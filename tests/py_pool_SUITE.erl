@@ -9,7 +9,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 all() ->
     [
         start_stop, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
-        executors, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time
+        executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time
     ].
 
 init_per_suite(Config) ->
@@ -142,6 +142,20 @@ executors(Config) ->
     [0, 1, 2, 3] = lists:sort([begin {ok, N} = py:await(Ref), N end || Ref <- Refs]),
     {error, timeout} = py:call(time, sleep, [3600], #{}, #{pool => Pool, timeout => 100}),
     {ok, 1} = py:eval(<<"1">>, #{}, #{pool => Pool}).
+
+%% The fallback: its objects have lost their names when the worker is ready; it ends and comes back like any other.
+named_segments(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, segments => named}),
+    Named = fun() -> filelib:wildcard("/dev/shm/erlang_python-*/*") end,
+    [] = Named(),
+    Opts = #{pool => Pool},
+    {ok, 2.0} = py:call(math, sqrt, [4], #{}, Opts),
+    Data = binary:copy(<<7>>, 300000),
+    {ok, Data} = py:call(builtins, bytes, [{bytes, Data}], #{}, Opts),
+    {error, {worker_down, _}} = py:call(os, abort, [], #{}, Opts),
+    {ok, 2.0} = py:call(math, sqrt, [4], #{}, Opts),
+    [] = Named().
 
 %% The server of a pool is not in the path of a call and comes back without harm.
 server_restarts(_) ->

@@ -101,7 +101,8 @@ defaults() ->
         stop_timeout => 5000,
         ring_size => 256 * 1024,
         arena_size => 1024 * 1024,
-        inline_budget_us => 20
+        inline_budget_us => 20,
+        segments => auto
     }.
 
 -spec keys() -> [atom()].
@@ -151,6 +152,8 @@ check(drain_limit, T) -> milliseconds(T);
 check(stop_timeout, T) -> milliseconds(T);
 check(ring_size, N) -> size(N, 64 * 1024, 64 * 1024 * 1024);
 check(arena_size, N) -> size(N, 64 * 1024, 1024 * 1024 * 1024);
+check(segments, S) ->
+    S =:= auto orelse S =:= named orelse "auto (sealed memfds where the system has them) or named (named shared memory)";
 check(inline_budget_us, N) ->
     (is_integer(N) andalso N >= 0 andalso N =< 1000) orelse "a number of microseconds from 0 (never watch) to 1000";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default and parallel are configured by the plain options".

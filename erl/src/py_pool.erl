@@ -17,6 +17,7 @@
 -type spec() :: #{
     num_workers := pos_integer(),
     inline_budget_us := non_neg_integer(),
+    segments := auto | named,
     interpreter := py_interpreter:interpreter(),
     host := file:filename_all(),
     core := file:filename_all(),

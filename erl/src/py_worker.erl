@@ -294,7 +294,8 @@ launch(#data{id = Id, spec = Spec} = Data) ->
         arena_size => maps:get(arena_size, Spec),
         executors => maps:get(num_executors, Spec),
         max_threads => maps:get(max_threads, Spec),
-        inline_budget_us => maps:get(inline_budget_us, Spec)
+        inline_budget_us => maps:get(inline_budget_us, Spec),
+        segments => maps:get(segments, Spec)
     },
     case py_nif:worker_new(Options) of
         {ok, Worker, Handshake} ->

@@ -5,6 +5,7 @@
 //! in flight, [`incarnation`] one worker process, [`pool`] the choice between them. The NIF keeps no Python object and
 //! never runs Python.
 
+mod backend;
 mod beam;
 mod cancel;
 mod estimate;

@@ -8,10 +8,9 @@ use crate::cancel::{self, Cancelled, PENDING};
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
-use crate::{janitor, reader, registry, semaphore, slab, submit, teardown};
+use crate::{backend, janitor, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use shm_proto::layout::Geometry;
-use shm_proto::link::NodeLink;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -112,6 +111,7 @@ fn stop(_env: EnvPtr, _args: &[Raw]) -> Raw {
     }
     registry::join_readers();
     janitor::stop();
+    backend::stop();
     atoms().ok
 }
 
@@ -204,7 +204,8 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
         arena_bytes: number("arena_size").map_or(defaults.arena_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
         ..defaults
     };
-    let made = NodeLink::create(geometry).and_then(|(link, mut handshake)| {
+    let named = beam::map_get(env, args[0], "segments") == Some(beam::atom(env, "named"));
+    let made = backend::create(geometry, named).and_then(|(link, mut handshake)| {
         handshake.executors = executors as u16;
         handshake.max_threads = number("max_threads").unwrap_or(256).clamp(executors, 4096) as u16;
         let frame = handshake.encode().map_err(|e| std::io::Error::other(e.to_string()))?;

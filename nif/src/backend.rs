@@ -1,0 +1,45 @@
+//! Which kind of shared memory this machine gives: sealed memfds, or named objects where memfd or `/proc` do not serve.
+
+use shm_proto::control::Handshake;
+use shm_proto::layout::Geometry;
+use shm_proto::link::{NodeLink, WorkerLink};
+use shm_proto::named::Namespace;
+use std::io;
+use std::sync::{Mutex, OnceLock};
+
+static SEALED_SERVES: OnceLock<bool> = OnceLock::new();
+static NAMESPACE: Mutex<Option<Namespace>> = Mutex::new(None);
+
+/// Makes the shared memory of one incarnation; `named` asks for the fallback. Not for a normal scheduler.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn create(geometry: Geometry, named: bool) -> io::Result<(NodeLink, Handshake)> {
+    if !named && sealed_serves() {
+        return NodeLink::create(geometry);
+    }
+    let mut namespace = lock();
+    let namespace = match &mut *namespace {
+        Some(namespace) => namespace,
+        none => none.insert(Namespace::create()?),
+    };
+    NodeLink::create_named(geometry, namespace)
+}
+
+/// Whether a worker could open sealed memfds: does once what a worker does, in this process. A shortage of memory or
+/// descriptors says nothing about that and is reported when it stands in the way of a worker.
+fn sealed_serves() -> bool {
+    *SEALED_SERVES.get_or_init(|| match NodeLink::create(Geometry::default()) {
+        Ok((_link, handshake)) => WorkerLink::open(&handshake).is_ok(),
+        Err(problem) => !matches!(problem.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied),
+    })
+}
+
+/// Removes what the fallback has left in the file system.
+pub fn stop() {
+    drop(lock().take());
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Namespace>> {
+    NAMESPACE.lock().unwrap_or_else(|e| e.into_inner())
+}

@@ -291,13 +291,14 @@ impl Inbox {
     /// A process id can be reused; who does not trust the maker looks at its pidfd afterwards.
     ///
     /// # Errors
-    /// `NotFound` if the maker is gone, `InvalidData` if what it names is not such a payload.
+    /// `NotFound` if the maker is gone, `InvalidData` if what it names is not such a payload. The payload is given back to
+    /// its maker then: nobody will read it.
     pub fn open(&self, maker: u32, extent: &Extent) -> io::Result<View> {
         let total = usize::try_from(extent.total).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let kept = self.lock().get(extent.offset, total);
         let mapping = match kept {
             Some(mapping) => mapping,
-            None => self.map(maker, extent, total)?,
+            None => self.map(maker, extent, total).inspect_err(|_| release(&self.releases, extent.ticket))?,
         };
         Ok(View { bytes: Bytes::new(&mapping, 0, total), releases: self.releases.clone(), ticket: extent.ticket })
     }
@@ -391,10 +392,14 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        let slot = (self.ticket % BIG_SLOTS as u64) as usize;
-        // SYNC POINT: pairs with the Acquire load in `State::reclaim`: our reads are done.
-        self.releases.at(slot).store(self.ticket, Ordering::Release);
+        release(&self.releases, self.ticket);
     }
+}
+
+fn release(releases: &Words, ticket: u64) {
+    let slot = (ticket % BIG_SLOTS as u64) as usize;
+    // SYNC POINT: pairs with the Acquire load in `State::reclaim`: our reads are done.
+    releases.at(slot).store(ticket, Ordering::Release);
 }
 
 #[cfg(all(test, not(loom)))]

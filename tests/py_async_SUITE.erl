@@ -9,7 +9,8 @@ suite() -> [{timetrap, {seconds, 60}}].
 all() ->
     [
         messages, await, await_timeout, refused, cancel, cancel_answered, cancel_queued, spawn_call, deadline, cast, cast_failure,
-        cast_outlives_caller, many_in_flight, order, cancel_races, await_of_either
+        cast_outlives_caller, many_in_flight, order, cancel_races, await_of_either, cancelled_leave_nothing,
+        killed_while_submitting, waiting_leaves_no_message
     ].
 
 init_per_suite(Config) ->
@@ -154,3 +155,47 @@ await_of_either(_) ->
     {ok, 2} = py:async_await(Ref),
     self() ! {py_error, Ref, because},
     {error, because} = py:async_await(Ref, 0).
+
+%% A request that was cancelled keeps no handle, and with it no monitor of its caller. Handles count as binaries.
+cancelled_leave_nothing(_) ->
+    Slow = [py:call_async('__main__', slow, [1, 0.5]) || _ <- lists:seq(1, 2)],
+    Before = binaries(),
+    [ok = py:cancel(py:call_async(math, sqrt, [16])) || _ <- lists:seq(1, 3000)],
+    [{ok, 1} = py:await(Ref) || Ref <- Slow],
+    py_test:until(fun() -> binaries() - Before < 3000 * 30 end, 5000).
+
+binaries() ->
+    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+    erlang:memory(binary).
+
+%% A caller that is killed while a dirty scheduler copies its arguments takes its request with it.
+killed_while_submitting(_) ->
+    Big = binary:copy(<<0>>, 256 * 1024 * 1024),
+    lists:foreach(
+        fun(Delay) ->
+            {Pid, Monitor} = spawn_monitor(fun() -> py:call('__main__', slow, [{bytes, Big}, 3600]) end),
+            %% The delay makes the death meet another part of the submission; what is asserted holds for each.
+            receive after Delay -> exit(Pid, kill) end,
+            receive {'DOWN', Monitor, process, _, killed} -> ok end,
+            py_test:settled()
+        end,
+        [3, 10, 30, 60]
+    ),
+    py_test:whole(default).
+
+%% Whoever gives up a place in a queue at the moment of its turn does not find the turn in its mailbox later.
+waiting_leaves_no_message(_) ->
+    Before = py_semaphore:max_concurrent(),
+    ok = py_semaphore:set_max_concurrent(2),
+    Callers = [
+        spawn_monitor(fun() ->
+            _ = [[ok = py_semaphore:release() || ok <- [py_semaphore:acquire(K rem 2)]] || K <- lists:seq(1, 500)],
+            %% Another process waits for its turn after this one: whatever was on its way is there.
+            ok = py_semaphore:acquire(infinity),
+            ok = py_semaphore:release(),
+            exit({left, py_test:mailbox()})
+        end)
+     || _ <- lists:seq(1, 40)
+    ],
+    [receive {'DOWN', Monitor, process, _, Reason} -> {left, []} = Reason end || {_, Monitor} <- Callers],
+    ok = py_semaphore:set_max_concurrent(Before).

@@ -13,7 +13,7 @@ all() ->
     [
         segfault, os_exit, null_pointer, abort, killed, with_living_children, neighbours, queued_work_moves, affine, in_async_calls,
         exec_all_that_kills, many_crashes, closed_descriptors, stopped_worker, ordinary_errors, random_kills, supervisor_restarts_owner,
-        large_argument_dies
+        large_argument_dies, supervision_killed
     ].
 
 init_per_suite(Config) ->
@@ -170,3 +170,11 @@ large_argument_dies(_) ->
     [{error, {worker_down, _}} = py:eval(<<"__import__('os')._exit(len(x) & 1)">>, #{x => {bytes, Big}}) || _ <- lists:seq(1, 3)],
     py_test:whole(default),
     {ok, 8388608} = py:call(builtins, len, [{bytes, Big}]).
+
+%% The application that ends by the death of its supervisor leaves no pool behind in which calls would wait.
+supervision_killed(_) ->
+    exit(whereis(py_sup), kill),
+    py_test:until(fun() -> not lists:keymember(erlang_python, 1, application:which_applications()) end),
+    {error, not_started} = py:eval(<<"1">>, #{}, 5000),
+    ok = py_test:start(),
+    {ok, 1} = py:eval(<<"1">>).

@@ -9,7 +9,8 @@ suite() -> [{timetrap, {seconds, 90}}].
 all() ->
     [
         start_stop, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
-        executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time
+        executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time,
+        resize_twice, supervisor_restarts, large_arguments_refused, moved_where_no_room_is
     ].
 
 init_per_suite(Config) ->
@@ -242,3 +243,61 @@ replacement_time(Config) ->
     ],
     ct:log("start ~b ms, replacements ~p ms", [Start, Times]),
     ?assert(lists:min(Times) =< 1.5 * Start + 50).
+
+%% Workers that were told to go do not count, even before they have heard of it.
+resize_twice(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 3, max_workers => 3}),
+    ok = py_pool:resize(Pool, 1),
+    ok = py_pool:resize(Pool, 3),
+    py_test:until(fun() -> [ready, ready, ready] =:= [S || #{pool := P, state := S} <- py:workers(), P =:= Pool] end),
+    3 = length(py_test:os_pids(Pool)).
+
+%% What waits in the pool is served when its supervision is back.
+supervisor_restarts(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    Started = filename:join(proplists:get_value(priv_dir, Config), "started"),
+    Code = ["open('", Started, "', 'w').close()\nimport time\ntime.sleep(3600)"],
+    Running = py:spawn_call(builtins, exec, [iolist_to_binary(Code), #{}], #{}, #{pool => Pool}),
+    py_test:until(fun() -> filelib:is_file(Started) end),
+    Queued = [py:spawn_call(operator, add, [N, 1], #{}, #{pool => Pool}) || N <- lists:seq(1, 5)],
+    [{_, Sup}] = ets:lookup(py_pools, {workers, Pool}),
+    exit(Sup, kill),
+    {error, {worker_down, _}} = py:await(Running),
+    ?assertEqual([{ok, N + 1} || N <- lists:seq(1, 5)], [py:await(Ref, 20000) || Ref <- Queued]),
+    py_test:until(fun() -> [ready] =:= [S || #{pool := P, state := S} <- py:workers(), P =:= Pool] end).
+
+%% Arguments that the worker cannot open are given back: the places for large ones do not run out.
+large_arguments_refused(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    ok = py:exec(<<"import resource, os\nold = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+                   "resource.setrlimit(resource.RLIMIT_NOFILE, (3, old[1]))">>, #{pool => Pool}),
+    Big = binary:copy(<<0>>, 2 * 1024 * 1024),
+    Call = fun() -> py:call(builtins, len, [{bytes, Big}], #{}, #{pool => Pool}) end,
+    [{error, {'OSError', _}} = Call() || _ <- lists:seq(1, 70)],
+    ok = py:exec(<<"resource.setrlimit(resource.RLIMIT_NOFILE, old)">>, #{pool => Pool}),
+    {ok, 2097152} = Call().
+
+%% A queued request whose worker dies, and for whose arguments no other has room, is answered.
+moved_where_no_room_is(Config) ->
+    Pool = pool(Config),
+    ok = py_pool:start_pool(Pool, #{num_workers => 2}),
+    [A, B] = [W || {_, P, W, _, _} <- py_pool:workers(), P =:= Pool],
+    Big = binary:copy(<<0>>, 1200 * 1024),
+    Submit = fun(Target, Request) ->
+        {Ref, submitted} = py_request:async(Target, Request, infinity, py_options:no_permit()),
+        Ref
+    end,
+    Sleep = {call, time, sleep, [3600], []},
+    Length = {call, builtins, len, [{bytes, Big}], []},
+    Sleeping = [Submit(W, Sleep) || W <- [A, B]],
+    Filling = [Submit(B, Length) || _ <- lists:seq(1, 64)],
+    Moved = Submit(py_pool:native(Pool), Length),
+    #{in_flight := 2, os_pid := OsPid} = py_nif:worker_info(A),
+    ok = py_test:kill("KILL", OsPid),
+    {error, {exhausted, _}} = py:await(Moved, 10000),
+    {error, {worker_down, _}} = py:await(hd(Sleeping), 10000),
+    [ok = py:cancel(Ref) || Ref <- tl(Sleeping) ++ Filling],
+    py_test:settled().

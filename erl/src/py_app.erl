@@ -87,4 +87,5 @@ prep_stop(State) ->
 %% @doc Every thread and mapping of the native library is gone afterwards.
 -spec stop(term()) -> ok.
 stop(_State) ->
+    ok = py_pool:forget_all(),
     py_nif:stop().

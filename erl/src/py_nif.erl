@@ -127,8 +127,8 @@ cancel(_Handle) -> erlang:nif_error(not_loaded).
 -spec cancel(handle(), atom()) -> cancelled | sent.
 cancel(_Handle, _Reason) -> erlang:nif_error(not_loaded).
 
-%% @doc Gives a place in the queue back.
--spec unwait(token()) -> ok.
+%% @doc Gives a place in the queue back. After `woken' the message `{py_go, Token}' is there or about to be.
+-spec unwait(token()) -> waiting | woken.
 unwait(_Token) -> erlang:nif_error(not_loaded).
 
 %% @doc Raises `erlang.Interrupted' in a running request, which still answers.

@@ -100,7 +100,7 @@ result(Number, Result, #state{results = Results} = State) ->
 abandon(#state{flying = Flying, turn = Turn}) ->
     _ = [py_nif:cancel(Handle) || Handle <- maps:keys(Flying)],
     case Turn of
-        {Token, _, _} -> py_nif:unwait(Token);
+        {Token, _, _} -> py_request:leave(Token);
         none -> ok
     end.
 

@@ -8,7 +8,7 @@
 -behaviour(gen_server).
 
 -export([start_pool/2, stop_pool/1, resize/2, get_stats/0, get_stats/1]).
--export([start_checked/2, ensure/1, native/1, spec/1, names/0, await_worker/2, close_all/0, drain/1]).
+-export([start_checked/2, ensure/1, native/1, spec/1, names/0, await_worker/2, close_all/0, forget_all/0, drain/1]).
 -export([create_tables/0, workers_started/2, joined/0, set_joined/1, workers/0, update_worker/4, forget_worker/1, notify/2]).
 -export([start_link/2, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -48,6 +48,7 @@
     native :: py_nif:pool(),
     size :: pos_integer(),
     starting = true :: boolean(),
+    going = [] :: [non_neg_integer()],
     failure = none :: none | string(),
     ready_waiters = [] :: [gen_server:from()],
     worker_waiters = [] :: [gen_server:from()]
@@ -209,6 +210,12 @@ close_all() ->
         names()
     ).
 
+%% @private Forgets the native pools that {@link close_all/0} has not seen because the supervision crashed.
+-spec forget_all() -> ok.
+forget_all() ->
+    _ = [persistent_term:erase(Key) || {{py_pool, _} = Key, _} <- persistent_term:get()],
+    ok.
+
 %% @private Waits until the closed pools have nothing in flight, for at most `Timeout' ms.
 -spec drain(non_neg_integer()) -> ok.
 drain(Timeout) ->
@@ -304,15 +311,17 @@ init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
     Running = length(supervisor:which_children(workers_sup(Name))),
     Native =
         case native(Name) of
-            Pool when Running > 0, Pool =/= undefined ->
+            %% The supervision was started again: requests that wait in the pool are served by the workers to come.
+            Pool when Pool =/= undefined ->
                 Pool;
-            _ ->
+            undefined ->
                 New = py_nif:pool_new(Name, #{inline_budget_us => Budget}),
                 ok = persistent_term:put({py_pool, Name}, New),
                 New
         end,
     true = ets:insert(?POOLS, [{{server, Name}, self()}, {{spec, Name}, Spec}]),
     true = ets:delete(?POOLS, {closed, Name}),
+    true = Running > 0 orelse ets:match_delete(?WORKERS, {'_', Name, '_', '_', '_'}),
     State = #state{name = Name, spec = Spec, native = Native, size = Size, starting = Running =:= 0},
     ok = start_workers(Size - Running, State),
     {ok, State}.
@@ -325,14 +334,17 @@ handle_call(await_worker, From, #state{worker_waiters = Waiters} = State) ->
     {noreply, wake(State#state{worker_waiters = [From | Waiters]})};
 handle_call({resize, Size}, _From, #state{spec = #{max_workers := Max}} = State) when Size > Max ->
     {reply, {error, {max_workers, Max}}, State};
-handle_call({resize, Size}, From, #state{ready_waiters = Waiters, name = Name} = State) ->
-    Present = [Row || {_, N, _, _, #{state := S}} = Row <- workers(), N =:= Name, S =/= draining],
+handle_call({resize, Size}, From, #state{ready_waiters = Waiters, name = Name, going = Going0} = State) ->
+    Rows = [Row || {_, N, _, _, _} = Row <- workers(), N =:= Name],
+    Present = [Row || {Id, _, _, _, #{state := S}} = Row <- Rows, S =/= draining, not lists:member(Id, Going0)],
     Surplus = length(Present) - Size,
     ok = start_workers(-Surplus, State),
     %% The youngest go.
     Going = lists:sublist(lists:reverse(Present), max(0, Surplus)),
     lists:foreach(fun({_, _, _, _, #{pid := Pid}}) -> py_worker:retire(Pid) end, Going),
-    {noreply, wake(State#state{size = Size, failure = none, ready_waiters = [From | Waiters]})}.
+    %% A worker that was told to go has not necessarily heard of it yet.
+    Left = [Id || {Id, _, _, _, _} <- Rows, lists:member(Id, Going0)] ++ [Id || {Id, _, _, _, _} <- Going],
+    {noreply, wake(State#state{size = Size, failure = none, going = Left, ready_waiters = [From | Waiters]})}.
 
 %% @private
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
@@ -356,8 +368,8 @@ handle_info(_Info, State) ->
 wake(#state{failure = Text, ready_waiters = Waiters} = State) when is_list(Text) ->
     _ = [gen_server:reply(From, {error, {worker_start_failed, Text}}) || From <- Waiters],
     State#state{ready_waiters = []};
-wake(#state{name = Name, size = Size, ready_waiters = ReadyWaiters, worker_waiters = WorkerWaiters} = State) ->
-    Ready = length([ready || {_, N, _, _, #{state := ready}} <- workers(), N =:= Name]),
+wake(#state{name = Name, size = Size, ready_waiters = ReadyWaiters, worker_waiters = WorkerWaiters, going = Going} = State) ->
+    Ready = length([ready || {Id, N, _, _, #{state := ready}} <- workers(), N =:= Name, not lists:member(Id, Going)]),
     State1 =
         case Ready > 0 of
             true ->

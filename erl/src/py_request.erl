@@ -4,7 +4,7 @@
 %% that cannot be published at once waits for `{py_go, Token}', in the order of arrival.
 -module(py_request).
 
--export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1]).
+-export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1, leave/1]).
 
 -define(ASYNC_PATIENCE, 30000).
 %% A reader thread decodes and sends an answer in microseconds, unless it is large.
@@ -150,14 +150,22 @@ settle({wait, Token}, _, {Target, Request, ReplyTo, Flags} = Submission, Deadlin
         {py_go, Token} ->
             settle(py_nif:submit(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline)
     after left(Deadline) ->
-        ok = py_nif:unwait(Token),
-        receive {py_go, Token} -> ok after 0 -> ok end,
+        ok = leave(Token),
         {error, {overloaded, py_nif:permits(), py_nif:max_permits()}}
     end;
 settle(large, Token, {Target, Request, ReplyTo, Flags} = Submission, Deadline) ->
     settle(py_nif:submit_dirty(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline);
 settle(Outcome, _Token, _Submission, _Deadline) ->
     Outcome.
+
+%% @private Gives up waiting; no `py_go' arrives afterwards.
+-spec leave(py_nif:token()) -> ok.
+leave(Token) ->
+    case py_nif:unwait(Token) of
+        %% It was sent, or is being sent by another thread.
+        woken -> receive {py_go, Token} -> ok end;
+        waiting -> ok
+    end.
 
 -spec deadline(timeout()) -> deadline().
 deadline(infinity) -> infinity;

@@ -20,8 +20,7 @@ granted({wait, Token}, Deadline) ->
     receive
         {py_go, Token} -> granted(py_nif:acquire(Token), Deadline)
     after left(Deadline) ->
-        ok = py_nif:unwait(Token),
-        receive {py_go, Token} -> ok after 0 -> ok end,
+        ok = py_request:leave(Token),
         {error, max_concurrent}
     end.
 

@@ -64,6 +64,8 @@ atoms! {
     closed = "closed",
     down = "down",
     exhausted = "exhausted",
+    waiting = "waiting",
+    woken = "woken",
     nif_panicked = "nif_panicked",
 }
 
@@ -194,6 +196,12 @@ pub fn caller(env: EnvPtr) -> Option<ErlNifPid> {
     unsafe { (!enif_self(env, pid.as_mut_ptr()).is_null()).then(|| pid.assume_init()) }
 }
 
+/// Whether the process that runs this NIF call has not been killed meanwhile, which happens on dirty schedulers only.
+pub fn caller_alive(env: EnvPtr) -> bool {
+    // SAFETY: `env` is the environment of a running NIF call.
+    unsafe { sys::enif_is_current_process_alive(env) != 0 }
+}
+
 /// Reads a local process identifier.
 pub fn get_pid(env: EnvPtr, term: Raw) -> Option<ErlNifPid> {
     let mut pid = MaybeUninit::uninit();
@@ -236,6 +244,12 @@ impl MessageEnv {
             sys::enif_clear_env(self.0);
             alive
         }
+    }
+
+    /// Lets go of terms that will not be sent.
+    pub fn clear(&mut self) {
+        // SAFETY: the environment is ours and no term of it is in use.
+        unsafe { sys::enif_clear_env(self.0) }
     }
 }
 

@@ -53,7 +53,7 @@ pub fn cancel(env: EnvPtr, handle: &Pending, reason: Option<&dyn Fn(EnvPtr) -> R
     {
         reader::send_error(env, body, reason);
     }
-    body.handle = None;
+    body.unprepare();
     let serial = entry.incarnation.load(std::sync::atomic::Ordering::Relaxed);
     match registry::incarnation(serial) {
         None => release(env, entry, None, true),

@@ -271,6 +271,11 @@ impl Incarnation {
         !self.attached.swap(true, Ordering::AcqRel)
     }
 
+    /// Takes `attach` back: there is no reader thread after all.
+    pub fn detach(&self) {
+        self.attached.store(false, Ordering::Release);
+    }
+
     /// Whether a reader thread has taken over.
     pub fn was_attached(&self) -> bool {
         self.attached.load(Ordering::Acquire)

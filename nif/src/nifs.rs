@@ -37,9 +37,9 @@ nifs! {
     "stop"/0 DirtyIo => stop;
     "nif_info"/0 DirtyCpu => nif_info;
     "pool_new"/2 Normal => pool_new;
-    "pool_add"/2 Normal => pool_add;
+    "pool_add"/2 DirtyCpu => pool_add;
     "pool_remove"/2 Normal => pool_remove;
-    "pool_close"/1 Normal => pool_close;
+    "pool_close"/1 DirtyCpu => pool_close;
     "pool_info"/1 Normal => pool_info;
     "choose"/1 Normal => choose;
     "worker_new"/1 DirtyIo => worker_new;
@@ -102,8 +102,11 @@ fn start(env: EnvPtr, _args: &[Raw]) -> Raw {
     beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, b"could not start a thread")]))
 }
 
-/// D. Kills what still runs, joins every thread. Bounded by the kernel's time to end the workers.
-fn stop(_env: EnvPtr, _args: &[Raw]) -> Raw {
+/// D. Closes the pools, kills what still runs, joins every thread. Bounded by the kernel's time to end the workers.
+fn stop(env: EnvPtr, _args: &[Raw]) -> Raw {
+    for pool in Pool::all() {
+        close(env, &pool);
+    }
     for incarnation in registry::incarnations() {
         incarnation.advance(CLOSED);
         incarnation.kill(atoms().stopped);
@@ -137,7 +140,7 @@ fn pool_new(env: EnvPtr, args: &[Raw]) -> Raw {
     POOL.alloc(PoolRef(pool)).term(env)
 }
 
-/// N. Publishes what was parked for lack of a worker.
+/// D. Publishes what was parked for lack of a worker.
 fn pool_add(env: EnvPtr, args: &[Raw]) -> Raw {
     let (pool, worker) = (arg!(env, POOL.get(env, args[0])), arg!(env, WORKER.get(env, args[1])));
     worker.0.join_pool(pool.0.id);
@@ -158,13 +161,16 @@ fn pool_remove(env: EnvPtr, args: &[Raw]) -> Raw {
     atoms().ok
 }
 
-/// N. Answers what was parked.
+/// D. Answers what was parked.
 fn pool_close(env: EnvPtr, args: &[Raw]) -> Raw {
-    let pool = arg!(env, POOL.get(env, args[0]));
-    for parked in pool.0.close(env) {
-        teardown::republish(env, &pool.0, parked);
-    }
+    close(env, &arg!(env, POOL.get(env, args[0])).0);
     atoms().ok
+}
+
+fn close(env: EnvPtr, pool: &Arc<Pool>) {
+    for parked in pool.close(env) {
+        teardown::republish(env, pool, parked);
+    }
 }
 
 /// N. Constant for each worker.
@@ -258,6 +264,8 @@ fn worker_attach(env: EnvPtr, args: &[Raw]) -> Raw {
         Ok(()) => atoms().ok,
         Err(problem) => {
             worker.0.kill(atoms().exhausted);
+            worker.0.detach();
+            janitor::push(janitor::Job::OwnerDown(worker.0.clone()));
             let detail = format!("could not start a reader thread: {problem}");
             beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]))
         }
@@ -348,8 +356,7 @@ fn cancel_with_reason(env: EnvPtr, args: &[Raw]) -> Raw {
 
 /// N. Constant.
 fn unwait(env: EnvPtr, args: &[Raw]) -> Raw {
-    arg!(env, TICKET.get(env, args[0])).finish(env);
-    atoms().ok
+    if arg!(env, TICKET.get(env, args[0])).finish(env) { atoms().woken } else { atoms().waiting }
 }
 
 /// N. Constant.

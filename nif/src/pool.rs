@@ -62,6 +62,11 @@ impl Pool {
         POOLS.read().unwrap_or_else(|e| e.into_inner()).iter().find(|p| p.id == id).cloned()
     }
 
+    /// All pools that are not closed.
+    pub fn all() -> Vec<Arc<Pool>> {
+        POOLS.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
     /// Whether submissions are refused for good.
     #[inline]
     pub fn is_closed(&self) -> bool {

@@ -195,15 +195,9 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
             }
             State::Watched => {
                 let reply = fetch(header, payload)?;
-                // SAFETY: the reader of the entry's incarnation, and the entry is WATCHED.
-                let slot = unsafe { entry.handed() };
-                *slot = Some(Handed::Reply(reply));
-                if entry.word.transition(generation, State::Watched, State::Handed).is_ok() {
+                if entry.hand_over(generation, Handed::Reply(reply)) {
                     return Ok(());
                 }
-                // The caller made it pending meanwhile; WATCHED never comes back, so the slot is still ours.
-                // SAFETY: see above; the caller only reads the slot in HANDED.
-                *unsafe { entry.handed() } = None;
             }
             State::Cancelled => {
                 if let Some((place, extent)) = fetch(header, payload)?.extent {

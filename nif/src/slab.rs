@@ -63,6 +63,18 @@ pub struct Body {
     pub pool: u32,
 }
 
+impl Body {
+    /// Undoes what was prepared for an answer by message that will not be sent. The environment would keep the handle,
+    /// and with it the monitor of the caller.
+    pub fn unprepare(&mut self) {
+        if self.handle.take().is_some()
+            && let Some(env) = self.env.as_mut()
+        {
+            env.clear();
+        }
+    }
+}
+
 /// One in-flight request.
 #[repr(align(128))]
 pub struct Entry {
@@ -95,12 +107,39 @@ impl Entry {
     /// The slot through which an answer is handed to a watching caller.
     ///
     /// # Safety
-    /// The reader thread of the entry's incarnation while the entry is WATCHED, or the caller once it saw HANDED.
+    /// Whoever won WATCHED -> MOVING, until it makes that HANDED, or the caller once it saw HANDED.
     #[allow(clippy::mut_from_ref)]
     #[inline]
     pub unsafe fn handed(&self) -> &mut Option<Handed> {
         // SAFETY: exclusive by the function's contract.
         unsafe { &mut *self.handed.get() }
+    }
+
+    /// Leaves an answer with the watching caller. Returns false if it does not watch any more.
+    ///
+    /// The slot is written in MOVING: by then the caller may have taken its result from the cell and used the entry for
+    /// another worker, whose reader has the same right to the slot.
+    pub fn hand_over(&self, generation: u32, answer: Handed) -> bool {
+        if self.word.transition(generation, State::Watched, State::Moving).is_err() {
+            return false;
+        }
+        // SAFETY: we won WATCHED -> MOVING.
+        *unsafe { self.handed() } = Some(answer);
+        let handed = self.word.transition(generation, State::Moving, State::Handed);
+        debug_assert!(handed.is_ok());
+        true
+    }
+
+    /// The watching caller leaves WATCHED. Returns false if an answer was handed over. Yields while one is being handed
+    /// over, a few stores of another thread.
+    pub fn stop_watching(&self, generation: u32, to: State) -> bool {
+        loop {
+            match self.word.transition(generation, State::Watched, to) {
+                Ok(()) => return true,
+                Err((now, State::Moving)) if now == generation => std::thread::yield_now(),
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Index in the slab.

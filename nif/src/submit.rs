@@ -8,6 +8,7 @@ use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{PENDING, Pending};
 use crate::extent::{Payload, PlaceError};
 use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason};
+use crate::janitor::{self, Job};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::term::{self, Encoded, NoBlobs};
@@ -155,7 +156,7 @@ impl Submission<'_> {
             Ok(answer) => answer,
             Err(Missed::Full) => {
                 let queue = worker.queue.clone();
-                let room = || worker.has_room();
+                let room = || worker.state() >= CLOSED || worker.has_room();
                 self.wait(queue, room)
             }
             Err(Missed::Gone) => beam::error(self.env, down_reason(self.env, worker)),
@@ -177,7 +178,7 @@ impl Submission<'_> {
             match self.attempt(worker, Some(pool)) {
                 Ok(answer) => return answer,
                 Err(Missed::Full) => {
-                    let room = || pool.workers().iter().any(|w| w.has_room());
+                    let room = || pool.is_closed() || pool.workers().iter().any(|w| w.has_room());
                     return self.wait(pool.queue.clone(), room);
                 }
                 Err(Missed::Gone) => std::hint::spin_loop(),
@@ -237,6 +238,10 @@ impl Submission<'_> {
             self.undo(worker, entry);
             return Err(missed);
         }
+        if self.dirty && self.reply_to != ReplyTo::Cast && !beam::caller_alive(self.env) {
+            // A process can end while it runs here, and its monitor fired before there was anything to cancel.
+            janitor::push(Job::CallerDown(entry.index(), generation));
+        }
         // `publish` ends with a full fence (SYNC POINT: pairs with the one in `Incarnation::advance`): either we see
         // here that the worker was closed, or whoever closed it sees our entry.
         if worker.state() >= CLOSED {
@@ -263,7 +268,7 @@ impl Submission<'_> {
     fn undo(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) {
         // SAFETY: the caller owns the entry: it never left FREE, or it was won back.
         let body = unsafe { entry.body() };
-        body.handle = None;
+        body.unprepare();
         if std::mem::take(&mut body.permit) {
             self.permit = Permit::Held;
         }
@@ -315,6 +320,7 @@ impl Submission<'_> {
             PublishError::Full => Missed::Full,
             PublishError::TooLarge => Missed::Failed(badarg(self.env, "args")),
             PublishError::Corrupt => {
+                worker.advance(CLOSED);
                 worker.kill(atoms().corrupt);
                 Missed::Gone
             }
@@ -379,18 +385,15 @@ impl Submission<'_> {
         let watched = watch::until_done(self.env, entry, generation, || cells.poll(index as usize, ticket), spins);
         estimate::record(self.estimate, watched.nanoseconds);
         if watched.done {
-            return Ok(match entry.word.transition(generation, State::Watched, State::Delivering) {
-                Ok(()) => self.take_cell(worker, entry),
-                Err(_) => {
-                    // Somebody handed an answer over as well; the worker's own, in the cell, is as good or better.
-                    // SAFETY: HANDED gives the slot to us.
-                    *unsafe { entry.handed() } = None;
-                    self.take_cell(worker, entry)
-                }
-            });
+            if !entry.stop_watching(generation, State::Delivering) {
+                // Somebody handed an answer over as well; the worker's own, in the cell, is as good or better.
+                // SAFETY: HANDED gives the slot to us.
+                *unsafe { entry.handed() } = None;
+            }
+            return Ok(self.take_cell(worker, entry));
         }
         let pending = self.prepare_pending(entry, generation);
-        if entry.word.transition(generation, State::Watched, State::Live).is_err() {
+        if !entry.stop_watching(generation, State::Live) {
             return self.take_handed(worker, entry);
         }
         if cells.abandon(index as usize, ticket).is_ok() {
@@ -399,12 +402,19 @@ impl Submission<'_> {
         // Done after all. Unless teardown was faster, the result is ours. Whoever holds the entry only for a moment (a close
         // that looks for queued requests) gives it back: nothing else would ever answer it.
         loop {
-            match entry.word.transition(generation, State::Live, State::Delivering) {
-                Ok(()) => return Ok(self.take_cell(worker, entry)),
+            match entry.word.transition(generation, State::Live, State::Moving) {
+                Ok(()) => break,
                 Err((now, State::Moving)) if now == generation => std::thread::yield_now(),
                 Err(_) => return Ok(pending),
             }
         }
+        // A worker that fills a cell without having started the request may have lost it to another worker meanwhile.
+        if entry.incarnation.load(Ordering::Relaxed) != worker.serial() {
+            let _ = entry.word.transition(generation, State::Moving, State::Live);
+            return Ok(pending);
+        }
+        let _ = entry.word.transition(generation, State::Moving, State::Delivering);
+        Ok(self.take_cell(worker, entry))
     }
 
     /// Takes the result out of the cell. The entry is ours.
@@ -457,7 +467,7 @@ impl Submission<'_> {
     fn finish(&mut self, worker: &Arc<Incarnation>, entry: &'static Entry) {
         // SAFETY: the caller won the entry.
         let body = unsafe { entry.body() };
-        body.handle = None;
+        body.unprepare();
         let permit = std::mem::take(&mut body.permit);
         worker.settle(body, false);
         slab::free(entry, true);

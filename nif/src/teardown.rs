@@ -1,7 +1,7 @@
 //! The end of an incarnation: every request in it gets exactly one answer or another worker.
 
 use crate::beam::{self, EnvPtr, atoms};
-use crate::extent::{Carried, Payload};
+use crate::extent::{Carried, Payload, PlaceError};
 use crate::incarnation::{CLOSED, DOWN, Incarnation, down_reason};
 use crate::pool::{self, Parked, Pool};
 use crate::slab::{self, Entry, Handed};
@@ -9,7 +9,7 @@ use crate::{cancel, reader, registry};
 use shm_proto::arbiter::Side;
 use shm_proto::entry::State;
 use shm_proto::request::{Header, Place};
-use shm_proto::ring::Consumer;
+use shm_proto::ring::{Consumer, PublishError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -69,9 +69,7 @@ fn settle(incarnation: &Arc<Incarnation>) {
                     }
                 }
                 State::Watched => {
-                    // SAFETY: we are the reader of the entry's incarnation and the entry is WATCHED.
-                    *unsafe { entry.handed() } = Some(Handed::Down);
-                    if entry.word.transition(generation, State::Watched, State::Handed).is_ok() {
+                    if entry.hand_over(generation, Handed::Down) {
                         break;
                     }
                 }
@@ -111,11 +109,15 @@ pub fn move_queued(env: EnvPtr, incarnation: &Arc<Incarnation>) {
 /// Settles a request of a dead worker. The entry is MOVING and ours.
 fn move_or_fail(incarnation: &Arc<Incarnation>, entry: &'static Entry, generation: u32) {
     let env = std::ptr::null_mut();
+    // SAFETY: we own the MOVING state.
+    let body = unsafe { entry.body() };
+    // Its submitter may be between claim and commit, where it only copies. Until then there is nothing to move.
+    while !incarnation.link().requests.is_committed(body.position) {
+        std::thread::yield_now();
+    }
     if try_move(env, incarnation, entry, generation) {
         return;
     }
-    // SAFETY: we own the entry.
-    let body = unsafe { entry.body() };
     reader::send_error(env, body, &|env| down_reason(env, incarnation));
     cancel::release(env, entry, Some(incarnation), false);
 }
@@ -165,7 +167,7 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
         }
         let generation = parked.generation;
         match publish(pool, entry, &parked) {
-            Some(worker) => {
+            Published::To(worker) => {
                 if worker.state() < CLOSED || entry.word.transition(generation, State::Live, State::Moving).is_err() {
                     return;
                 }
@@ -186,11 +188,20 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
                 }
                 return;
             }
-            None => {
+            Published::Failed(detail) => {
+                // SAFETY: we own the MOVING state.
+                let body = unsafe { entry.body() };
+                reader::send_error(env, body, &|env| {
+                    beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())])
+                });
+                cancel::release(env, entry, None, true);
+                return;
+            }
+            Published::Nobody => {
                 let _ = entry.word.transition(generation, State::Moving, State::Live);
                 pool.park(parked);
-                // A worker that came between the look and the parking has not seen it.
-                if !pool.has_room() {
+                // A worker that came, or a close, between the look and the parking has not seen it.
+                if !pool.is_closed() && !pool.has_room() {
                     return;
                 }
                 match pool.take_one_parked() {
@@ -202,10 +213,19 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
     }
 }
 
+/// What came of publishing a request again.
+enum Published {
+    To(Arc<Incarnation>),
+    /// No worker takes it now.
+    Nobody,
+    /// No memory for its payload; a text for people. Waiting would not change that.
+    Failed(String),
+}
+
 /// Writes a parked request into the ring of the best worker. The entry is MOVING and ours; it is LIVE on success.
-fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Option<Arc<Incarnation>> {
+fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Published {
     let workers = pool.workers();
-    let worker = pool::choose(&workers)?;
+    let Some(worker) = pool::choose(&workers) else { return Published::Nobody };
     // SAFETY: we own the MOVING state.
     let body = unsafe { entry.body() };
     let mut header = parked.header;
@@ -217,7 +237,11 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Option<A
             bytes
         }
         Carried::Extent { bytes, terms_len } => {
-            let payload = Payload::place_whole(worker, bytes, *terms_len).ok()?;
+            let payload = match Payload::place_whole(worker, bytes, *terms_len) {
+                Ok(payload) => payload,
+                Err(PlaceError::Exhausted(detail)) => return Published::Failed(detail),
+                Err(PlaceError::NeedsDirty) => return Published::Nobody,
+            };
             header.place = payload.wire_place();
             extent = payload.extent().encode();
             body.payload = Some(payload);
@@ -231,9 +255,20 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Option<A
         worker.link().request_waiting().raise();
         requests.claim(Header::SIZE + tail.len())
     });
-    let Ok(mut claim) = claim else {
-        worker.settle(body, true);
-        return None;
+    let mut claim = match claim {
+        Ok(claim) => claim,
+        Err(problem) => {
+            worker.settle(body, true);
+            return match problem {
+                PublishError::Full => Published::Nobody,
+                PublishError::TooLarge => Published::Failed(problem.to_string()),
+                PublishError::Corrupt => {
+                    worker.advance(CLOSED);
+                    worker.kill(atoms().corrupt);
+                    Published::Nobody
+                }
+            };
+        }
     };
     body.position = claim.position();
     entry.incarnation.store(worker.serial(), Ordering::Relaxed);
@@ -242,5 +277,5 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Option<A
     claim.write(tail);
     claim.commit();
     worker.wake();
-    Some(worker.clone())
+    Published::To(worker.clone())
 }

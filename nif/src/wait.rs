@@ -48,12 +48,18 @@ impl Ticket {
         self.finish(std::ptr::null_mut());
     }
 
-    /// As `abandoned`, from a NIF call.
-    pub fn finish(&self, env: EnvPtr) {
+    /// As `abandoned`, from a NIF call. Returns whether the ticket had the baton: `py_go` was sent then, or is about to be.
+    pub fn finish(&self, env: EnvPtr) -> bool {
         match self.state.swap(OVER, Ordering::AcqRel) {
-            WOKEN => self.queue.baton_back(env),
-            WAITING => self.queue.forget(),
-            _ => {}
+            WOKEN => {
+                self.queue.baton_back(env);
+                true
+            }
+            WAITING => {
+                self.queue.forget();
+                false
+            }
+            _ => false,
         }
     }
 }

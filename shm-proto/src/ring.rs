@@ -188,6 +188,11 @@ impl Producer {
         self.tail.load(Ordering::Relaxed)
     }
 
+    /// Whether the claim at `position` was committed, as a record or as padding.
+    pub fn is_committed(&self, position: u64) -> bool {
+        self.memory.commits.at(self.memory.index(position)).load(Ordering::Acquire) >> 16 >= position
+    }
+
     /// Copies the record at `position` back out, if the consumer has not released it. Returns whether `out` holds it.
     ///
     /// To publish a request again elsewhere, first read it back, then win its start word: whoever wins it knows that the

@@ -5,6 +5,7 @@
 #![cfg(loom)]
 
 use loom::{
+    cell::UnsafeCell,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, fence},
@@ -29,7 +30,12 @@ struct World {
     /// Its response is in the ring.
     response: AtomicBool,
     answers: AtomicU64,
+    /// What reader or teardown leave with the entry.
+    handed: UnsafeCell<u32>,
 }
+
+// SAFETY: the slot belongs to whoever holds the entry MOVING, HANDED or DELIVERING; the model checks that.
+unsafe impl Sync for World {}
 
 const G: u32 = 1;
 const TICKET: u64 = 1;
@@ -46,6 +52,7 @@ impl World {
             request: AtomicBool::new(false),
             response: AtomicBool::new(false),
             answers: AtomicU64::new(0),
+            handed: UnsafeCell::new(0),
         })
     }
 
@@ -101,7 +108,12 @@ impl World {
         loop {
             match self.entry.load() {
                 (G, State::Live) if self.entry.transition(G, State::Live, to).is_ok() => return true,
-                (G, State::Watched) if self.entry.transition(G, State::Watched, State::Handed).is_ok() => return false,
+                (G, State::Watched) if self.entry.transition(G, State::Watched, State::Moving).is_ok() => {
+                    // What is left with the entry is written by nobody else meanwhile, and read in HANDED.
+                    self.touch_handed();
+                    self.entry.transition(G, State::Moving, State::Handed).unwrap();
+                    return false;
+                }
                 (G, State::Live | State::Watched) => {}
                 (G, State::Moving) => thread::yield_now(),
                 _ => return false,
@@ -140,15 +152,18 @@ impl World {
         if self.cells.poll(0, TICKET) {
             return self.take();
         }
-        match self.entry.transition(G, State::Watched, State::Live) {
+        match self.stop_watching(State::Live) {
             // Met by reader or teardown: the answer is with the entry.
-            Err((G, State::Handed)) => self.answer(),
+            Err((G, State::Handed)) => self.take_handed(),
             Err(_) => {}
             Ok(()) if self.cells.abandon(0, TICKET).is_ok() => {}
             // The worker was first after all: the result is in the cell, and nothing comes through the ring.
             Ok(()) => loop {
-                match self.entry.transition(G, State::Live, State::Delivering) {
-                    Ok(()) => break self.answer(),
+                match self.entry.transition(G, State::Live, State::Moving) {
+                    Ok(()) => {
+                        self.entry.transition(G, State::Moving, State::Delivering).unwrap();
+                        break self.answer();
+                    }
                     Err((G, State::Moving)) => thread::yield_now(),
                     Err(_) => break,
                 }
@@ -157,9 +172,34 @@ impl World {
     }
 
     fn take(&self) {
-        match self.entry.transition(G, State::Watched, State::Delivering) {
-            Ok(()) | Err((G, State::Handed)) => self.answer(),
+        match self.stop_watching(State::Delivering) {
+            // The slot is the caller's; it may be used for another request at once.
+            Ok(()) => {
+                self.touch_handed();
+                self.answer();
+            }
+            Err((G, State::Handed)) => self.take_handed(),
             Err(_) => {}
+        }
+    }
+
+    fn touch_handed(&self) {
+        // SAFETY: see `Sync`.
+        self.handed.with_mut(|slot| unsafe { *slot += 1 });
+    }
+
+    fn take_handed(&self) {
+        self.touch_handed();
+        self.answer();
+    }
+
+    /// Leaves WATCHED, waiting while an answer is being handed over.
+    fn stop_watching(&self, to: State) -> Result<(), (u32, State)> {
+        loop {
+            match self.entry.transition(G, State::Watched, to) {
+                Err((G, State::Moving)) => thread::yield_now(),
+                other => return other,
+            }
         }
     }
 }

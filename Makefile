@@ -42,9 +42,11 @@ lint:
 fmt:
 	cargo fmt --all
 
+# OPTIONS is the argument of py_unified_bench:run_all/1, for example OPTIONS='#{rounds => 9}'.
+OPTIONS = \#{}
 bench: build
 	cargo bench --locked -p shm-proto -p py_host
-	$(ERL) -eval 'py_unified_bench:run_all(), halt().'
+	$(ERL) -eval 'py_unified_bench:run_all($(OPTIONS)), halt().'
 
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom LOOM_MAX_PREEMPTIONS=3 \

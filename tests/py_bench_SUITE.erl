@@ -1,44 +1,132 @@
-%% The benchmark: its arithmetic, and a run as short as possible.
+%% The benchmark: its arithmetic, the programs it compares with, and runs as short as possible.
 -module(py_bench_SUITE).
 
 -compile([export_all, nowarn_export_all]).
 -include_lib("stdlib/include/assert.hrl").
+-include_lib("common_test/include/ct.hrl").
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [percentiles, buckets, run].
+all() -> [percentiles, buckets, rounds, json_text, ports, quick, compared].
 
 percentiles(_) ->
     Counts = [{1.0, 50}, {2.0, 40}, {3.0, 9}, {4.0, 1}],
-    1.0 = py_unified_bench:percentile(0.5, Counts),
-    2.0 = py_unified_bench:percentile(0.51, Counts),
-    2.0 = py_unified_bench:percentile(0.9, Counts),
-    3.0 = py_unified_bench:percentile(0.99, Counts),
-    4.0 = py_unified_bench:percentile(0.999, Counts),
-    4.0 = py_unified_bench:percentile(1.0, Counts),
-    7.0 = py_unified_bench:percentile(0.5, [{7.0, 1}]).
+    1.0 = py_bench_measure:percentile(0.5, Counts),
+    2.0 = py_bench_measure:percentile(0.51, Counts),
+    2.0 = py_bench_measure:percentile(0.9, Counts),
+    3.0 = py_bench_measure:percentile(0.99, Counts),
+    4.0 = py_bench_measure:percentile(0.999, Counts),
+    4.0 = py_bench_measure:percentile(1.0, Counts),
+    7.0 = py_bench_measure:percentile(0.5, [{7.0, 1}]).
 
 buckets(_) ->
     lists:foreach(
         fun(Nanoseconds) ->
-            Middle = py_unified_bench:value(py_unified_bench:bucket(Nanoseconds)),
+            Middle = py_bench_measure:value(py_bench_measure:bucket(Nanoseconds)),
             ?assert(abs(Middle / Nanoseconds - 1) < 0.011)
         end,
         [2, 3, 10, 99, 1000, 12345, 1000000, 123456789, 10000000000]
     ),
-    1 = py_unified_bench:bucket(0),
-    1 = py_unified_bench:bucket(1).
+    1 = py_bench_measure:bucket(0),
+    1 = py_bench_measure:bucket(1).
 
-run(_) ->
+rounds(_) ->
+    Fast = py_bench_measure:from_times([100.0, 100.0, 100.0], 10),
+    Slow = py_bench_measure:from_times([10000.0], 10),
+    #{ops := 40, p50 := P50, p90 := P90, max := 10.0, p50_rounds := [Low, High]} = py_bench_measure:row([Fast, Slow]),
+    [?assert(abs(Seen / Expected - 1) < 0.011) || {Seen, Expected} <- [{P50, 0.1}, {P90, 10.0}, {Low, 0.1}, {High, 10.0}]],
+    #{ops := 60, max := Max} = py_bench_measure:run(fun() -> ok end, #{callers => 3, burst => 4, per => 5}, 0),
+    ?assert(Max > 0).
+
+quick(_) ->
     ok = py_test:start(),
-    Rows = py_unified_bench:run_all(#{duration => 200, warmup => 50, callers => [10], workers => 2}),
-    4 = length(Rows),
+    Rows = py_unified_bench:run_all(#{quick => true, duration => 200, warmup => 50, callers => [10], workers => 2}),
+    [ours, ours, ours, ours] = [Side || #{side := Side} <- Rows],
+    lists:foreach(fun plausible/1, Rows),
+    py_test:stop().
+
+plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Max, p50_rounds := Rounds}) ->
+    ?assert(Ops > 0),
+    ?assert(Rate > 0),
+    ?assert(P50 =< P90 andalso P90 =< P99 andalso P99 =< P999 andalso P999 =< Max),
+    ?assert(lists:min(Rounds) =< P50 andalso P50 =< lists:max(Rounds)).
+
+%% Every workload and every side but the ring, which cargo would have to build, with a stand-in for another library.
+compared(Config) ->
+    ok = py_test:start(),
+    Results = filename:join(?config(priv_dir, Config), "results"),
+    Other = [{"fun", fun stand_in/3}, {"mfa", {?MODULE, stand_in, [first]}}, {"broken", fun(_, _, _) -> exit(no_such_thing) end}],
+    Rows = py_unified_bench:run_all(#{
+        duration => 4, warmup => 0, rounds => 2, callers => [2], workers => 2, results => Results, other => Other,
+        sides => [nif, python, ours, message, buffer, port_etf, port_pickle, executor]
+    }),
+    lists:foreach(fun plausible/1, Rows),
+    Sides = [{Workload, Side} || #{workload := Workload, side := Side} <- Rows],
+    One = "math.sqrt(16.0), 1 caller",
+    [nif, python, ours, message, executor, port_etf, port_pickle, {other, "fun"}, {other, "mfa"}] = [Side || {W, Side} <- Sides, W =:= One],
+    [ours, message, port_etf, port_pickle, {other, "fun"}, {other, "mfa"}] = [Side || {"math.sqrt(16.0), 2 callers", Side} <- Sides],
+    [ours, port_etf, port_pickle, executor] = [Side || {"math.sqrt(16.0), 200 in flight from 1 caller", Side} <- Sides],
+    [python, ours, buffer, port_etf, port_pickle, executor] = [Side || {"len(100 MB)", Side} <- Sides],
+    [python, ours, port_etf, port_pickle, executor] = [Side || {"dict(map of 1000 pairs), echo", Side} <- Sides],
+    [python, ours, message, port_etf, port_pickle, executor] = [Side || {"20 ms of Python", Side} <- Sides],
+    [ours, executor] = [Side || {"CPU-bound, 4 at once, 2 workers", Side} <- Sides],
+    [1.0 = Ratio || #{side := ours, ratio := Ratio} <- Rows],
+    read_back(Results, Rows),
+    py_test:stop().
+
+%% Knows one function.
+stand_in(math, sqrt, [X]) -> math:sqrt(X);
+stand_in(_, _, _) -> {error, unknown}.
+
+stand_in(first, math, sqrt, [X]) -> {ok, math:sqrt(X)};
+stand_in(first, _, _, _) -> {error, unknown}.
+
+%% Python reads the files.
+read_back(Results, Rows) ->
+    {ok, Files} = file:list_dir(Results),
+    [Json, Svg] = lists:sort(Files),
+    {ok, Text} = file:read_file(filename:join(Results, Json)),
+    {ok, #{<<"machine">> := #{<<"cores">> := _, <<"cpu">> := _, <<"kernel">> := _}, <<"rows">> := Read}} = py:call(json, loads, [Text]),
+    ?assertEqual(
+        [{list_to_binary(W), list_to_binary(N), P} || #{workload := W, name := N, p50 := P} <- Rows],
+        [{W, N, P} || #{<<"workload">> := W, <<"name">> := N, <<"p50">> := P} <- Read]
+    ),
+    {ok, Picture} = file:read_file(filename:join(Results, Svg)),
+    {ok, Bars} = py:eval(
+        "len(list(__import__('xml.etree.ElementTree').etree.ElementTree.fromstring(s).iter('{http://www.w3.org/2000/svg}rect')))",
+        #{s => Picture}
+    ),
+    ?assertEqual(length([R || #{ratio := R} <- Rows, is_float(R)]) + 1, Bars).
+
+json_text(_) ->
+    Text = "\"\\q\u00e4\n\x{1F600}",
+    Json = iolist_to_binary(py_bench_report:json(#{a => [1, -2.5e-9, true, null], <<"t">> => unicode:characters_to_binary(Text)})),
+    ok = py_test:start(),
+    {ok, #{<<"a">> := [1, -2.5e-9, true, none], <<"t">> := Read}} = py:call(json, loads, [Json]),
+    Text = unicode:characters_to_list(Read),
+    py_test:stop().
+
+%% What goes through the port comes back, whichever way it is written.
+ports(_) ->
+    ok = py_test:start(),
+    {ok, Scripts} = py_bench_port:scripts(),
+    #{pools := #{default := #{executable := Python}}} = py:execution_info(),
+    Values = [
+        0, 255, 256, 65536, -1, -129, 16#7fffffff, -16#80000000, 1.5, true, false, none, <<>>, <<"abc">>, binary:copy(<<1>>, 70000), [],
+        [1, 2, 300], lists:seq(1, 3000), [[1.0], [], <<0, 255>>], {}, {1}, {1, 2}, {1, 2, 3}, {1, [2], {3}, #{}}, #{},
+        #{1 => #{<<"k">> => {1, 2}}}, maps:from_list([{N, [N]} || N <- lists:seq(1, 2000)])
+    ],
     lists:foreach(
-        fun(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Max}) ->
-            ?assert(Ops > 0),
-            ?assert(Rate > 0),
-            ?assert(P50 =< P90 andalso P90 =< P99 andalso P99 =< P999 andalso P999 =< Max)
+        fun(Codec) ->
+            Port = py_bench_port:open(Python, Scripts, Codec),
+            lists:foreach(
+                fun(Value) -> ?assertEqual({Value}, {py_bench_port:call(Port, Codec, {operator, getitem, [[Value], 0]})}) end,
+                Values
+            ),
+            [5.0, 5.0, 5.0] = py_bench_port:window(Port, Codec, {math, sqrt, [25.0]}, 3),
+            {'EXIT', {python, <<"ZeroDivisionError", _/binary>>}} = (catch py_bench_port:call(Port, Codec, {operator, truediv, [1, 0]})),
+            py_bench_port:close(Port)
         end,
-        Rows
+        [etf, pickle]
     ),
     py_test:stop().

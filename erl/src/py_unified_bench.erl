@@ -1,35 +1,46 @@
 %% @doc The benchmark of the library: prints a table and returns its rows.
 %%
-%% Every case warms up first. Latencies go into a histogram with buckets 1.1 % wide, so percentiles are that exact; the
-%% maximum is exact. Throughput is what all callers together finished, divided by wall-clock time.
+%% The full run puts every workload beside the floor of the machine, a plain port, `concurrent.futures' and whatever library
+%% the caller names. Each side warms up, and the sides take turns in several short rounds, so that whatever disturbs the machine
+%% disturbs all of them. The figures go to `bench/results/' as JSON, with a bar chart in SVG.
+%%
+%% ```
+%% py_unified_bench:run_all(#{other => [{"my library", fun(Module, Function, Args) -> my_python:call(Module, Function, Args) end}]}).
+%% '''
 -module(py_unified_bench).
 
 -export([run_all/0, run_all/1]).
--export([percentile/2, bucket/1, value/1]).
 
--export_type([options/0, row/0]).
+-export_type([options/0, row/0, side/0, other/0]).
 
 -type options() :: #{
-    quick => boolean(), duration => pos_integer(), warmup => pos_integer(), callers => [pos_integer()], workers => pos_integer()
+    quick => boolean(),
+    duration => pos_integer(),
+    warmup => non_neg_integer(),
+    rounds => pos_integer(),
+    callers => [pos_integer()],
+    workers => pos_integer(),
+    workloads => all | [workload()],
+    sides => all | [side()],
+    other => [{Name :: string(), other()}],
+    results => none | file:filename()
 }.
-%% `quick' runs every case for a shorter time. `duration' and `warmup' are milliseconds per case, `callers' the numbers of
-%% concurrent processes, `workers' the largest pool of the scaling case.
--type row() :: #{
-    name := string(),
-    ops := non_neg_integer(),
-    ops_per_s := float(),
-    p50 := float(),
-    p90 := float(),
-    p99 := float(),
-    p999 := float(),
-    max := float(),
-    speedup => float()
-}.
-%% Latencies in microseconds.
+%% `quick': calls and scaling of the library alone, in half a minute. `duration' and `warmup' are milliseconds of each case in sum of its
+%% rounds; `callers' the numbers of concurrent processes; `workers' the largest pool of the scaling case; `results' the directory
+%% of the files, by default `bench/results' where the sources are.
+-type workload() :: calls | in_flight | data | values | work | parallel.
+-type side() :: ours | message | buffer | nif | ring | python | port_etf | port_pickle | executor | {other, string()}.
+%% `message': ours with `inline_budget_us' 0; `buffer': ours with `{buffer, Bin}' instead of `{bytes, Bin}'.
+-type other() :: fun((module(), atom(), [term()]) -> term()) | {module(), atom(), [term()]}.
+%% A call of another library, which the caller of run_all/1 has started: a fun, or a function that gets Module, Function and Args
+%% after its own arguments. The result is the value, or `{ok, Value}'. Anything else, or an exception, and the workload is shown
+%% as not supported.
+-type row() :: #{name := string(), workload := string(), side := side(), ratio := float() | undefined, atom() => term()}.
+%% The times of {@link py_bench_measure:row()}, in microseconds. `ratio': time of this side by time of ours; by throughput where there is
+%% more than one call at once, else by the median.
 
-%% Buckets per doubling, and doublings: up to 2^40 ns, 18 minutes.
--define(FINENESS, 64).
--define(BUCKETS, (40 * ?FINENESS)).
+-define(MESSAGE_POOL, py_bench_message).
+-define(MB, 1000000).
 
 %% @doc The full run.
 -spec run_all() -> [row()].
@@ -40,168 +51,269 @@ run_all() ->
 -spec run_all(options()) -> [row()].
 run_all(Options) ->
     {ok, _} = application:ensure_all_started(erlang_python),
-    Quick = maps:get(quick, Options, false),
-    Settings = maps:merge(
-        #{
-            duration => case Quick of true -> 1000; false -> 5000 end,
-            warmup => case Quick of true -> 200; false -> 1000 end,
-            callers => [10, 50, 100, 1000],
-            workers => erlang:system_info(schedulers_online)
+    Settings = settings(Options),
+    py_bench_report:preamble(Settings),
+    Sides = open_sides(Settings),
+    try
+        Rows = lists:append([compare(Workload, Settings, Sides) || Workload <- workloads(Settings)]),
+        py_bench_report:write(Settings, Rows),
+        Rows
+    after
+        close_sides(Sides)
+    end.
+
+settings(Options) ->
+    {Defaults, Results} =
+        case {maps:get(quick, Options, false), py_bench_port:scripts()} of
+            {true, Scripts} ->
+                {#{duration => 1000, warmup => 200, rounds => 1, workloads => [calls, parallel], sides => [ours], scripts => Scripts}, none};
+            {false, {ok, Dir} = Scripts} ->
+                {#{duration => 2000, warmup => 500, rounds => 5, workloads => all, sides => all, scripts => Scripts}, filename:join(Dir, "results")};
+            {false, Scripts} ->
+                {#{duration => 2000, warmup => 500, rounds => 5, workloads => all, sides => all, scripts => Scripts}, none}
+        end,
+    #{pools := #{default := #{executable := Python}}} = py:execution_info(),
+    maps:merge(
+        Defaults#{
+            callers => [10, 100, 1000],
+            workers => erlang:system_info(schedulers_online),
+            other => [],
+            results => Results,
+            python => Python
         },
         Options
-    ),
-    preamble(Settings),
-    Sqrt = fun() -> {ok, 4.0} = py:call(math, sqrt, [16.0]) end,
-    Calls = [callers(Count, Sqrt, Settings) || Count <- [1 | maps:get(callers, Settings)]],
-    io:format("~n~-34s ~10s ~10s ~9s ~9s ~9s ~9s ~9s~n", ["py:parallel, CPU-bound", "tasks/s", "speed-up", "p50 ms", "p90", "p99", "p99.9", "max"]),
-    Calls ++ scaling(Settings).
+    ).
 
--spec preamble(#{atom() => term()}) -> ok.
-preamble(#{duration := Duration, warmup := Warmup}) ->
-    {ok, Version} = py:version(),
-    #{pools := #{default := #{executable := Executable}}} = py:execution_info(),
-    io:format("machine  ~ts, ~b cores online~n", [processor(), erlang:system_info(schedulers_online)]),
-    io:format("runtime  OTP ~ts, erts ~ts~n", [erlang:system_info(otp_release), erlang:system_info(version)]),
-    io:format("python   ~ts~n         ~ts~n", [Version, Executable]),
-    io:format("workers  ~b in pool default~n", [py:num_executors()]),
-    io:format("method   ~b ms of warm-up, then one run of ~b ms per case~n~n", [Warmup, Duration]),
-    io:format("~-34s ~10s ~10s ~9s ~9s ~9s ~9s ~9s~n", ["py:call(math, sqrt, [16.0])", "calls/s", "calls", "p50 us", "p90", "p99", "p99.9", "max"]).
+%% Workloads: what is called, and how often at once.
 
--spec processor() -> string().
-processor() ->
-    case file:read_file("/proc/cpuinfo") of
-        {ok, Text} ->
-            case re:run(Text, "model name\\s*:\\s*(.*)", [{capture, all_but_first, list}]) of
-                {match, [Name]} -> Name;
-                nomatch -> erlang:system_info(system_architecture)
-            end;
-        {error, _} ->
-            erlang:system_info(system_architecture)
-    end.
+workloads(#{workloads := Wanted, callers := Callers, workers := Workers} = Settings) ->
+    Kinds = case Wanted of all -> [calls, in_flight, data, values, work, parallel]; _ -> Wanted end,
+    lists:append([workload(Kind, Callers, Workers, Settings) || Kind <- Kinds]).
 
-%% Many processes, each calling in a loop.
-
-callers(Count, Fun, #{duration := Duration, warmup := Warmup}) ->
-    _ = spread(Count, Fun, Warmup),
-    {Histogram, Max, Nanoseconds} = spread(Count, Fun, Duration),
-    Name =
-        case Count of
-            1 -> "1 process";
-            _ -> integer_to_list(Count) ++ " processes"
-        end,
-    Row = row(Name, Histogram, Max, Nanoseconds),
-    #{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Most} = Row,
-    io:format("~-34s ~10b ~10b ~9.1f ~9.1f ~9.1f ~9.1f ~9.1f~n", [Name, round(Rate), Ops, P50, P90, P99, P999, Most]),
-    Row.
-
--spec spread(pos_integer(), fun(() -> term()), pos_integer()) -> {counters:counters_ref(), non_neg_integer(), pos_integer()}.
-spread(Count, Fun, Duration) ->
-    Histogram = counters:new(?BUCKETS, [write_concurrency]),
-    Start = erlang:monotonic_time(nanosecond),
-    End = Start + Duration * 1000000,
-    Callers = [spawn_monitor(fun() -> exit({max, repeat(Fun, Histogram, End, 0)}) end) || _ <- lists:seq(1, Count)],
-    Max = lists:max([
-        receive {'DOWN', Monitor, process, Pid, {max, M}} -> M;
-                {'DOWN', Monitor, process, Pid, Reason} -> exit(Reason)
-        end
-     || {Pid, Monitor} <- Callers
-    ]),
-    {Histogram, Max, erlang:monotonic_time(nanosecond) - Start}.
-
--spec repeat(fun(() -> term()), counters:counters_ref(), integer(), non_neg_integer()) -> non_neg_integer().
-repeat(Fun, Histogram, End, Max) ->
-    Before = erlang:monotonic_time(nanosecond),
-    _ = Fun(),
-    After = erlang:monotonic_time(nanosecond),
-    Took = After - Before,
-    ok = counters:add(Histogram, bucket(Took), 1),
-    case After < End of
-        true -> repeat(Fun, Histogram, End, max(Took, Max));
-        false -> max(Took, Max)
-    end.
-
-%% Equal CPU-bound tasks on 1 to N workers.
-
--spec scaling(#{atom() => term()}) -> [row()].
-scaling(#{duration := Duration, workers := Most}) ->
-    Task = task(Duration),
+workload(calls, Callers, _, _) ->
+    Sqrt = base("", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
+    [
+        Sqrt#{
+            name := "math.sqrt(16.0), " ++ case Count of 1 -> "1 caller"; _ -> integer_to_list(Count) ++ " callers" end,
+            callers := Count,
+            burst := 16,
+            sides := case Count of 1 -> [nif, ring, python, ours, message, executor]; _ -> [ours, message] end ++ [port_etf, port_pickle, other]
+        }
+     || Count <- [1 | Callers]
+    ];
+workload(in_flight, _, _, _) ->
+    Sqrt = base("math.sqrt(16.0), 200 in flight from 1 caller", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
+    [Sqrt#{window := 200, sides := [ours, port_etf, port_pickle, executor]}];
+workload(data, _, _, _) ->
+    One = binary:copy(<<7>>, ?MB),
+    Hundred = binary:copy(<<7>>, 100 * ?MB),
+    All = [python, ours, buffer, port_etf, port_pickle, executor, other],
+    Len = base("len(1 MB)", {builtins, len, [{bytes, One}]}, fun(Value) -> Value =:= ?MB end),
+    Echo = base("bytes(1 MB), echo", {builtins, bytes, [{bytes, One}]}, fun(Value) -> Value =:= One end),
+    Long = base("len(100 MB)", {builtins, len, [{bytes, Hundred}]}, fun(Value) -> Value =:= 100 * ?MB end),
+    [Len#{sides := All}, Echo#{sides := All -- [buffer]}, Long#{sides := All}];
+workload(values, _, _, _) ->
+    Numbers = lists:seq(1, 1000),
+    Map = maps:from_list([{N, N} || N <- Numbers]),
+    Sides = [python, ours, port_etf, port_pickle, executor, other],
+    Sum = base("sum(list of 1000 integers)", {builtins, sum, [Numbers]}, fun(Value) -> Value =:= 500500 end),
+    Echo = base("dict(map of 1000 pairs), echo", {builtins, dict, [Map]}, fun(Value) -> Value =:= Map end),
+    [Sum#{sides := Sides, timeit := {20, 100}}, Echo#{sides := Sides, timeit := {20, 100}}];
+workload(work, _, _, _) ->
+    Sides = [python, ours, message, port_etf, port_pickle, executor, other],
+    [
+        (base("200 us of Python", sum_of(200), fun is_integer/1))#{sides := Sides, timeit := {1, 100}},
+        (base("20 ms of Python", sum_of(20000), fun is_integer/1))#{sides := Sides, timeit := {1, 5}}
+    ];
+workload(parallel, _, Most, #{duration := Duration, rounds := Rounds}) ->
+    %% A task of about a twentieth of a round.
+    Task = sum_of(max(1000, Duration div Rounds * 1000 div 20)),
     Steps = [N || N <- lists:seq(1, Most), N =:= 1 orelse N =:= Most orelse N band (N - 1) =:= 0],
-    {Rows, _} = lists:mapfoldl(fun(N, Base) -> scale(N, Most, Task, Duration, Base) end, none, Steps),
-    Rows.
+    [
+        (base(lists:flatten(io_lib:format("CPU-bound, ~b at once, ~b worker~ts", [2 * Most, N, plural(N)])), Task, fun is_integer/1))#{
+            window := 2 * Most, parallel := N, sides := [ours, executor]
+        }
+     || N <- Steps
+    ].
 
-%% A task of about a twentieth of the duration, so that a case has some rounds.
--spec task(pos_integer()) -> py:call().
-task(Duration) ->
-    Probe = 200000,
-    {Time, {ok, _}} = timer:tc(fun() -> call(sum_of(Probe)) end),
-    {Time2, {ok, _}} = timer:tc(fun() -> call(sum_of(Probe)) end),
-    sum_of(max(1, Probe * Duration * 1000 div 20 div max(1, min(Time, Time2)))).
+plural(1) -> "";
+plural(_) -> "s".
 
-call({Module, Function, Args}) ->
-    py:call(Module, Function, Args).
-
--spec sum_of(pos_integer()) -> {builtins, eval, [binary() | map()]}.
-sum_of(N) ->
-    Code = io_lib:format("sum(i * i for i in range(~b))", [N]),
-    {builtins, eval, [iolist_to_binary(Code), #{}]}.
-
--spec scale(pos_integer(), pos_integer(), py:call(), pos_integer(), none | float()) -> {row(), float()}.
-scale(Workers, Most, Task, Duration, Base) ->
-    Pool = py_unified_bench,
-    ok = py_pool:start_pool(Pool, #{num_workers => Workers, max_workers => Workers}),
-    try
-        Batch = lists:duplicate(2 * Most, Task),
-        Round = fun() -> {ok, Results} = py:parallel(Batch, #{pool => Pool, timeout => infinity}), [{ok, _} = R || R <- Results] end,
-        _ = Round(),
-        {Histogram, Max, Nanoseconds} = spread(1, Round, Duration),
-        Name = io_lib:format("~b worker~ts, rounds of ~b tasks", [Workers, case Workers of 1 -> ""; _ -> "s" end, length(Batch)]),
-        Row = row(lists:flatten(Name), Histogram, Max, Nanoseconds),
-        Rate = length(Batch) * maps:get(ops_per_s, Row),
-        Speedup = case Base of none -> 1.0; _ -> Rate / Base end,
-        #{p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Longest} = Row,
-        io:format("~-34s ~10.1f ~10.2f ~9.1f ~9.1f ~9.1f ~9.1f ~9.1f~n", [
-            Name, Rate, Speedup, P50 / 1000, P90 / 1000, P99 / 1000, P999 / 1000, Longest / 1000
-        ]),
-        {Row#{ops_per_s := Rate, speedup => Speedup}, case Base of none -> Rate; _ -> Base end}
-    after
-        py_pool:stop_pool(Pool)
-    end.
-
-%% Histogram.
-
--spec row(string(), counters:counters_ref(), non_neg_integer(), pos_integer()) -> row().
-row(Name, Histogram, Max, Nanoseconds) ->
-    Counts = [{value(N), Count} || N <- lists:seq(1, ?BUCKETS), Count <- [counters:get(Histogram, N)], Count > 0],
-    Ops = lists:sum([Count || {_, Count} <- Counts]),
-    At = fun(Share) -> min(percentile(Share, Counts), float(Max)) / 1000 end,
+%% `timeit': calls per mean, and means.
+base(Name, Call, Check) ->
     #{
-        name => Name,
-        ops => Ops,
-        ops_per_s => Ops * 1.0e9 / Nanoseconds,
-        p50 => At(0.5),
-        p90 => At(0.9),
-        p99 => At(0.99),
-        p999 => At(0.999),
-        max => Max / 1000
+        name => Name, call => Call, check => Check, callers => 1, burst => 1, window => 1, parallel => none, timeit => {1000, 100},
+        sides => []
     }.
 
-%% @private Bucket of a duration in nanoseconds, from 1.
--spec bucket(non_neg_integer()) -> pos_integer().
-bucket(Nanoseconds) when Nanoseconds < 2 -> 1;
-bucket(Nanoseconds) -> min(?BUCKETS, trunc(math:log2(Nanoseconds) * ?FINENESS) + 1).
+%% A call that computes for about so many microseconds.
+-spec sum_of(pos_integer()) -> {builtins, eval, [binary() | map()]}.
+sum_of(Microseconds) ->
+    Probe = 100000,
+    #{max := Time} = py_bench_floor:python(sum_to(Probe), 1, 5),
+    sum_to(max(1, round(Probe * Microseconds * 1000 / Time))).
 
-%% @private Middle of a bucket, in nanoseconds.
--spec value(pos_integer()) -> float().
-value(Bucket) ->
-    math:pow(2, (Bucket - 0.5) / ?FINENESS).
+sum_to(N) ->
+    {builtins, eval, [iolist_to_binary(io_lib:format("sum(i * i for i in range(~b))", [N])), #{}]}.
 
-%% @private Smallest value that is at least as large as this share of all; `Counts' is sorted by value.
--spec percentile(float(), [{float(), pos_integer()}]) -> float().
-percentile(Share, Counts) ->
-    Total = lists:sum([Count || {_, Count} <- Counts]),
-    rank(max(1, ceil(Share * Total)), Counts).
+%% Sides.
 
--spec rank(pos_integer(), [{float(), pos_integer()}]) -> float().
-rank(_Rank, [{Value, _}]) -> Value;
-rank(Rank, [{Value, Count} | _]) when Rank =< Count -> Value;
-rank(Rank, [{_, Count} | Rest]) -> rank(Rank - Count, Rest).
+open_sides(#{sides := Wanted, scripts := Scripts, other := Other, workers := Workers, python := Python}) ->
+    ok = py_pool:start_pool(?MESSAGE_POOL, #{inline_budget_us => 0, num_workers => py:num_executors(), max_workers => py:num_executors()}),
+    Base = #{wanted => Wanted, other => Other},
+    case Scripts of
+        {ok, Dir} when Wanted =/= [ours] ->
+            Codecs = [etf, pickle],
+            Base#{
+                root => filename:dirname(Dir),
+                ports => maps:from_list([{Codec, py_bench_port:open(Python, Dir, Codec)} || Codec <- Codecs]),
+                servers => maps:from_list([
+                    {Codec, py_bench_port:serve(fun() -> py_bench_port:open(Python, Dir, Codec) end)}
+                 || Codec <- Codecs
+                ]),
+                executors => maps:from_list([{N, py_bench_port:pool(Python, Dir, N)} || N <- lists:seq(1, Workers)])
+            };
+        _ ->
+            Base
+    end.
+
+close_sides(Sides) ->
+    Ports = maps:values(maps:get(ports, Sides, #{})) ++ maps:values(maps:get(executors, Sides, #{})),
+    _ = [py_bench_port:close(Port) || Port <- Ports],
+    _ = [py_bench_port:stop(Server) || Server <- maps:values(maps:get(servers, Sides, #{}))],
+    py_pool:stop_pool(?MESSAGE_POOL).
+
+%% What runs one round of a workload on a side; `none' if the side does not do such a workload here.
+-spec runner(side() | other, map(), map()) -> [{side(), fun((non_neg_integer(), non_neg_integer()) -> py_bench_measure:round() | term())}].
+runner(nif, Workload, _) ->
+    {ok, Worker} = py_nif:choose(persistent_term:get({py_pool, default})),
+    [{nif, local(fun() -> alive(Worker, 100) end, Workload#{per => 100})}];
+runner(ring, _, #{root := Root}) ->
+    [{ring, fun(_, _) -> py_bench_floor:ring(Root) end}];
+runner(python, #{call := Call, timeit := {Number, Times}}, _) ->
+    [{python, fun(_, _) -> py_bench_floor:python(Call, Number, Times) end}];
+runner(ours, #{parallel := Workers, call := Call, window := Window} = Workload, _) when Workers =/= none ->
+    Batch = lists:duplicate(Window, Call),
+    [
+        {ours, fun(WarmUp, Duration) ->
+            Pool = py_bench_parallel,
+            ok = py_pool:start_pool(Pool, #{num_workers => Workers, max_workers => Workers}),
+            Run = fun() ->
+                {ok, Results} = py:parallel(Batch, #{pool => Pool, timeout => infinity}),
+                [{ok, _} = R || R <- Results]
+            end,
+            try
+                (local(Run, Workload))(WarmUp, Duration)
+            after
+                py_pool:stop_pool(Pool)
+            end
+        end}
+    ];
+runner(ours, #{call := {M, F, Args}, window := Window} = Workload, _) when Window > 1 ->
+    Numbers = lists:seq(1, Window),
+    Run = fun() -> [{ok, _} = py:await(Ref) || Ref <- [py:call_async(M, F, Args) || _ <- Numbers]] end,
+    [{ours, local(Run, Workload)}];
+runner(ours, #{call := {M, F, Args}} = Workload, _) ->
+    [{ours, checked(fun() -> py:call(M, F, Args) end, Workload)}];
+runner(message, #{call := {M, F, Args}} = Workload, _) ->
+    [{message, checked(fun() -> py:call(M, F, Args, [], #{pool => ?MESSAGE_POOL}) end, Workload)}];
+runner(buffer, #{call := {M, F, [{bytes, Data}]}} = Workload, _) ->
+    [{buffer, checked(fun() -> py:call(M, F, [{buffer, Data}]) end, Workload)}];
+runner(Side, #{window := Window, call := Call} = Workload, #{ports := Ports, servers := Servers}) when Side =:= port_etf; Side =:= port_pickle ->
+    Codec = case Side of port_etf -> etf; port_pickle -> pickle end,
+    Plain = plain(Call),
+    #{Codec := Port} = Ports,
+    #{Codec := Server} = Servers,
+    Run =
+        case Workload of
+            #{callers := 1} when Window > 1 -> local(fun() -> py_bench_port:window(Port, Codec, Plain, Window) end, Workload);
+            #{callers := 1} -> checked(fun() -> py_bench_port:call(Port, Codec, Plain) end, Workload);
+            _ -> checked(fun() -> py_bench_port:ask(Server, Codec, Plain) end, Workload)
+        end,
+    [{Side, Run}];
+runner(executor, #{window := Window, call := Call, parallel := Workers}, #{executors := Executors}) ->
+    Port = maps:get(case Workers of none -> maps:size(Executors); _ -> Workers end, Executors),
+    [{executor, fun(WarmUp, Duration) -> py_bench_port:measure(Port, plain(Call), Window, WarmUp, Duration) end}];
+runner(other, #{call := Call} = Workload, #{other := Other}) ->
+    {M, F, Args} = plain(Call),
+    [{{other, Name}, checked(fun() -> foreign(Fun, M, F, Args) end, Workload)} || {Name, Fun} <- Other];
+runner(_, _, _) ->
+    [].
+
+foreign(Fun, M, F, Args) when is_function(Fun, 3) -> Fun(M, F, Args);
+foreign({Module, Function, First}, M, F, Args) -> apply(Module, Function, First ++ [M, F, Args]).
+
+alive(_, 0) ->
+    ok;
+alive(Worker, Times) ->
+    true = py_nif:alive(Worker),
+    alive(Worker, Times - 1).
+
+%% What others than us get: no `{bytes, _}'.
+plain({M, F, Args}) ->
+    {M, F, [case Arg of {bytes, Data} -> Data; _ -> Arg end || Arg <- Args]}.
+
+local(Run, #{window := Window} = Workload) ->
+    Work = maps:merge(#{per => Window}, maps:with([callers, burst, per], Workload)),
+    fun(WarmUp, Duration) ->
+        _ = py_bench_measure:run(Run, Work, WarmUp),
+        py_bench_measure:run(Run, Work, Duration)
+    end.
+
+%% The first result of each round is looked at.
+checked(Run, #{check := Check} = Workload) ->
+    Measure = local(Run, Workload),
+    fun(WarmUp, Duration) ->
+        Value = case Run() of {ok, V} -> V; Other -> Other end,
+        case Check(Value) of
+            true -> Measure(WarmUp, Duration);
+            false -> {wrong_result, Value}
+        end
+    end.
+
+%% All sides of one workload, in rounds.
+
+compare(#{name := Name, sides := Sides} = Workload, #{rounds := Rounds, duration := Duration, warmup := WarmUp}, Env) ->
+    #{wanted := Wanted} = Env,
+    Runners = lists:append([runner(Side, Workload, Env) || Side <- Sides, Wanted =:= all orelse Side =:= other orelse lists:member(Side, Wanted)]),
+    py_bench_report:title(Name),
+    Taken = rounds(Rounds, Runners, WarmUp div Rounds, Duration div Rounds, #{}),
+    Measured = [{Side, maps:get(Side, Taken)} || {Side, _} <- Runners],
+    Base = proplists:get_value(ours, [{Side, time(Workload, py_bench_measure:row(R))} || {Side, [#{} | _] = R} <- Measured]),
+    lists:append([result(Side, R, Workload, Base) || {Side, R} <- Measured]).
+
+rounds(0, _, _, _, Taken) ->
+    Taken;
+rounds(Left, Runners, WarmUp, Duration, Taken) ->
+    Round = fun({Side, Run}, Acc) ->
+        case Acc of
+            #{Side := {failed, _}} -> Acc;
+            _ -> add(Side, attempt(Side, Run, WarmUp, Duration), Acc)
+        end
+    end,
+    rounds(Left - 1, lists:reverse(Runners), WarmUp, Duration, lists:foldl(Round, Taken, Runners)).
+
+add(Side, #{} = Round, Taken) -> maps:update_with(Side, fun(Earlier) -> Earlier ++ [Round] end, [Round], Taken);
+add(Side, Failure, Taken) -> Taken#{Side => {failed, Failure}}.
+
+%% Our own failures are failures of the benchmark.
+attempt({other, _}, Run, WarmUp, Duration) ->
+    try Run(WarmUp, Duration) catch Class:Reason -> {Class, Reason} end;
+attempt(_, Run, WarmUp, Duration) ->
+    Run(WarmUp, Duration).
+
+result(Side, {failed, Why}, _, _) when Side =:= ring; is_tuple(Side) ->
+    py_bench_report:line(Side, {failed, Why}),
+    [];
+result(Side, {failed, Why}, #{name := Name}, _) ->
+    error({benchmark_failed, Side, Name, Why});
+result(Side, Rounds, #{name := Name} = Workload, Base) ->
+    Row = py_bench_measure:row(Rounds),
+    Ratio = case Base of undefined -> undefined; _ -> time(Workload, Row) / Base end,
+    Full = Row#{name => py_bench_report:side(Side), workload => Name, side => Side, ratio => Ratio},
+    py_bench_report:line(Side, Full),
+    [Full].
+
+%% Microseconds that stand for a side.
+time(#{callers := 1, window := 1}, #{p50 := P50}) -> P50;
+time(_, #{ops_per_s := Rate}) -> 1.0e6 / Rate.

@@ -1,9 +1,12 @@
 //! What the transport costs without BEAM and Python: the floor that every other figure is compared with.
 //!
 //! `cargo bench -p shm-proto`; the last lines print percentiles of the round trip through ring and cell between two threads
-//! that stay awake.
+//! that stay awake. `cargo bench -p shm-proto -- --histogram RUNS` prints only the distribution of that many round trips, for
+//! `py_bench_floor`.
 
 use std::{
+    collections::BTreeMap,
+    env,
     hint::{black_box, spin_loop},
     sync::{
         Arc,
@@ -140,37 +143,65 @@ fn with_worker(run: impl FnOnce(&mut Caller)) {
     server.join().expect("server ends");
 }
 
-fn print_percentiles() {
+const WARM_UP: usize = 100_000;
+
+/// Times of round trips, clock included, after the warm-up.
+fn round_trips(runs: usize) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(runs);
     with_worker(|caller| {
-        let (warm_up, runs) = (100_000, 1_000_000);
-        for _ in 0..warm_up {
+        for _ in 0..WARM_UP {
             caller.call();
         }
-        let mut times: Vec<Duration> = (0..runs)
-            .map(|_| {
-                let start = Instant::now();
-                black_box(caller.call());
-                start.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        let at = |fraction: f64| times[((runs - 1) as f64 * fraction) as usize].as_nanos();
-        println!(
-            "ring and cell round trip, {} cores, warm-up {warm_up}, runs {runs}, clock included: \
-             p50 {} ns, p90 {} ns, p99 {} ns, p99.9 {} ns, max {} ns",
-            thread::available_parallelism().map_or(0, usize::from),
-            at(0.5),
-            at(0.9),
-            at(0.99),
-            at(0.999),
-            at(1.0),
-        );
+        times.extend((0..runs).map(|_| {
+            let start = Instant::now();
+            black_box(caller.call());
+            start.elapsed()
+        }));
     });
+    times.sort_unstable();
+    times
+}
+
+fn print_percentiles() {
+    let runs = 1_000_000;
+    let times = round_trips(runs);
+    let at = |fraction: f64| times[((runs - 1) as f64 * fraction) as usize].as_nanos();
+    println!(
+        "ring and cell round trip, {} cores, warm-up {WARM_UP}, runs {runs}, clock included: \
+         p50 {} ns, p90 {} ns, p99 {} ns, p99.9 {} ns, max {} ns",
+        thread::available_parallelism().map_or(0, usize::from),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+    );
+}
+
+/// One line: nanoseconds in sum, the longest, and `bucket:count` pairs with the buckets of `py_bench_measure`.
+fn print_histogram(runs: usize) {
+    let times = round_trips(runs);
+    let mut counts = BTreeMap::new();
+    for time in &times {
+        let bucket = ((time.as_nanos().max(1) as f64).log2() * 64.0) as u32 + 1;
+        *counts.entry(bucket).or_insert(0u32) += 1;
+    }
+    let longest = times.last().map_or(0, Duration::as_nanos);
+    print!("histogram {} {longest}", times.iter().sum::<Duration>().as_nanos());
+    for (bucket, count) in counts {
+        print!(" {bucket}:{count}");
+    }
+    println!();
 }
 
 criterion_group!(benches, publish_and_consume, cache_lines, cell_round_trip);
 
 fn main() {
+    let args: Vec<String> = env::args().collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--histogram") {
+        let runs = args.get(at + 1).and_then(|runs| runs.parse().ok()).expect("a number of runs after --histogram");
+        return print_histogram(runs);
+    }
     benches();
     print_percentiles();
     Criterion::default().configure_from_args().final_summary();

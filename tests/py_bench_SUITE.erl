@@ -49,7 +49,8 @@ plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p
     ?assert(Ops > 0),
     ?assert(Rate > 0),
     ?assert(P50 =< P90 andalso P90 =< P99 andalso P99 =< P999 andalso P999 =< Max),
-    ?assert(lists:min(Rounds) =< P50 andalso P50 =< lists:max(Rounds)).
+    %% The longest of a round is exact, anything else to the width of a bucket.
+    ?assert(lists:min(Rounds) =< P50 * 1.011 andalso P50 =< lists:max(Rounds) * 1.011).
 
 %% Every workload and every side but the ring, which cargo would have to build, with a stand-in for another library.
 compared(Config) ->

@@ -65,6 +65,8 @@ atoms! {
     down = "down",
     exhausted = "exhausted",
     nif_panicked = "nif_panicked",
+    py_object = "py_object",
+    generator = "generator",
 }
 
 static ATOMS: OnceLock<Atoms> = OnceLock::new();

@@ -11,6 +11,7 @@ use crate::answer::{Answer, Failure};
 use crate::callable::{Callables, Names};
 use crate::coroutine;
 use crate::fork;
+use crate::handle;
 use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
@@ -46,6 +47,8 @@ pub enum Outcome {
     Answered,
     /// The event loop will answer it.
     Awaited,
+    /// Nobody wants an answer.
+    Unanswered,
 }
 
 /// An arena lease of the node's, returned when the last view of its bytes is gone.
@@ -89,6 +92,11 @@ impl Executor {
     pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
         let body = record.get(Header::SIZE..Header::SIZE + header.len as usize).ok_or(Malformed("request length"))?;
         self.answer.clear();
+        if header.kind == Kind::Release {
+            // SAFETY: the GIL is held and no exception is set.
+            unsafe { release(body) };
+            return Ok(Outcome::Unanswered);
+        }
         // SAFETY: the GIL is held and no exception is set.
         unsafe {
             let outcome = if header.place == Place::Inline {
@@ -159,6 +167,8 @@ impl Executor {
                 Kind::Call => self.call(terms, header.options, extent),
                 Kind::Eval => self.eval(terms, header.options, extent),
                 Kind::Exec => self.exec(terms),
+                Kind::Method => self.method(terms, header.options, extent),
+                Kind::Release => return Err(EtfError::UnknownKind(header.kind as u8).into()),
             };
             // Arguments are let go only now: finalisers of theirs may run Python code, which must not see a
             // half-made call.
@@ -200,15 +210,51 @@ impl Executor {
         }
     }
 
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    unsafe fn method(
+        &mut self,
+        terms: &[u8],
+        options: Options,
+        extent: Option<&ExtentRef<'_>>,
+    ) -> Result<Option<Object>, Failure> {
+        let mut reader = Reader::new(terms, Limits::default());
+        let path = reader.name()?;
+        // SAFETY: the GIL is held; the object is borrowed from the arguments, which are held to the end of the request.
+        unsafe {
+            self.args.decode(&mut reader, options, extent)?;
+            let object = *self.args.positional().first().ok_or(EtfError::Truncated)?;
+            let mut method = Object::borrowed(object).ok_or(Failure::Raised)?;
+            for part in path.split('.') {
+                let name = Object::text(part).ok_or(Failure::Raised)?;
+                method = Object::owned(ffi::PyObject_GetAttr(method.as_ptr(), name.as_ptr())).ok_or(Failure::Raised)?;
+            }
+            self.apply_from(1, &method).map(Some)
+        }
+    }
+
     /// Calls with the decoded arguments.
     ///
     /// # Safety
     /// The GIL is held.
     #[inline]
     unsafe fn apply(&mut self, callable: &Object) -> Result<Object, Failure> {
-        let count = self.args.positional().len() | ARGUMENTS_OFFSET;
-        let (arguments, kwargs) = (self.args.as_mut_ptr(), self.args.kwargs());
-        // SAFETY: the arguments are live objects with a writable slot in front, as the offset flag promises.
+        // SAFETY: the caller's promise; there are no arguments to leave out.
+        unsafe { self.apply_from(0, callable) }
+    }
+
+    /// Calls with the decoded arguments, the first `skipped` left out.
+    ///
+    /// # Safety
+    /// The GIL is held, and there are as many arguments.
+    #[inline]
+    unsafe fn apply_from(&mut self, skipped: usize, callable: &Object) -> Result<Object, Failure> {
+        let offset = if skipped == 0 { ARGUMENTS_OFFSET } else { 0 };
+        let count = (self.args.positional().len() - skipped) | offset;
+        // SAFETY: there are at least `skipped` arguments.
+        let arguments = unsafe { self.args.as_mut_ptr().add(skipped) };
+        let kwargs = self.args.kwargs();
+        // SAFETY: the arguments are live objects, and the slot in front may be written where the offset flag says so.
         unsafe {
             Object::owned((symbols().vectorcall_dict)(callable.as_ptr(), arguments, count, kwargs))
                 .ok_or(Failure::Raised)
@@ -249,5 +295,23 @@ impl Executor {
         // SAFETY: the GIL is held.
         unsafe { self.scripts.run(program) }.ok_or(Failure::Raised)?;
         Ok(None)
+    }
+}
+
+/// Lets go of the objects that a request names.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+#[cold]
+unsafe fn release(ids: &[u8]) {
+    let ids = ids.chunks_exact(size_of::<u64>()).map(|id| {
+        let mut word = [0; 8];
+        word.copy_from_slice(id);
+        u64::from_le_bytes(word)
+    });
+    // SAFETY: the caller's promise.
+    unsafe {
+        handle::release(ids);
+        fork::end_child();
     }
 }

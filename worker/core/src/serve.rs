@@ -23,6 +23,7 @@ use crate::exception;
 use crate::executor::{Executor, Outcome};
 use crate::fork;
 use crate::gil;
+use crate::handle;
 use crate::idle::Idle;
 use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
@@ -96,6 +97,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
             }
         };
         let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
+        handle::show_in(&link.telemetry);
         fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
         let shared = Arc::new(Shared {
@@ -297,7 +299,7 @@ impl Server {
                 // Before the answer: this thread looks at the ring again, so the next request needs no bell.
                 link.request_sleeping().lower();
             }
-            if outcome == Outcome::Awaited {
+            if outcome != Outcome::Answered {
                 return ticks();
             }
             let answer = &mut self.executor.answer;

@@ -3,25 +3,33 @@
 //! A worker keeps an object for each id that it sends; an id that comes up becomes a resource, of which the node
 //! believes nothing. The id is only ever given back to the same incarnation: in arguments, and once at the end, when the
 //! resource is collected or released. Destructors push the id to a lock-free list; the janitor sends what has gathered there
-//! as one request without an answer, at most one at a time, so that the list waits and not the ring.
+//! as one request, at most one at a time, so that the list waits and not the ring.
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::incarnation::{DOWN, Incarnation};
 use crate::janitor::{self, Job};
 use crate::resource::{Kind, Resource};
+use crate::slab::{self, ReplyTo};
+use crate::{cancel, estimate};
 use crossbeam_queue::SegQueue;
+use shm_proto::entry::State;
 use shm_proto::etf::{Limits, ObjectKind, Reader, Token};
 use shm_proto::request::{self, Header, Options, Place};
 use shm_proto::response::Status;
 use shm_proto::ring::PublishError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 /// Resource type of handles.
 pub static HANDLE: Kind<Handle> = Kind::new();
 
 /// Ids in one release request.
 const BATCH: usize = 1024;
+/// Time that the finalisers of one release request have.
+const FINALISERS: Duration = Duration::from_secs(10);
+/// Time between two looks at a release request that runs.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What an Erlang term holds of a Python object.
 pub struct Handle {
@@ -66,17 +74,22 @@ pub struct Home {
     reason: OnceLock<Raw>,
     live: AtomicU64,
     given_up: SegQueue<u64>,
-    /// A job of the janitor is under way or the reader will make one.
+    /// A job of the janitor is under way, or the reader will make one.
     scheduled: AtomicBool,
-    unsent: Mutex<Unsent>,
+    /// Correlation id of the release request in the worker, or `NO_ID`.
+    flying: AtomicU64,
+    batch: Mutex<Batch>,
 }
 
 /// Used by the janitor alone.
 #[derive(Default)]
-struct Unsent {
+struct Batch {
+    /// Ids that could not be sent yet.
     ids: Vec<u8>,
-    /// Ring position of the last release request.
+    /// Ring position of the release request that flies.
     position: u64,
+    /// When it was first seen to run.
+    running: Option<Instant>,
 }
 
 impl Home {
@@ -88,7 +101,8 @@ impl Home {
             live: AtomicU64::new(0),
             given_up: SegQueue::new(),
             scheduled: AtomicBool::new(false),
-            unsent: Mutex::default(),
+            flying: AtomicU64::new(Header::NO_ID),
+            batch: Mutex::default(),
         })
     }
 
@@ -151,29 +165,41 @@ impl Home {
 
     /// The worker may have made room in its ring. Cheap if nothing waits for that.
     pub fn resume(self: &Arc<Self>) {
-        if self.scheduled.load(Ordering::Acquire) {
+        if self.scheduled.load(Ordering::Acquire) && self.flying.load(Ordering::Acquire) == Header::NO_ID {
+            janitor::push(Job::ReleaseObjects(self.clone()));
+        }
+    }
+
+    /// A request was answered; if it released objects, the next may follow.
+    #[inline]
+    pub fn answered(self: &Arc<Self>, id: u64) {
+        if self.flying.load(Ordering::Relaxed) == id {
+            self.flying.store(Header::NO_ID, Ordering::Release);
             janitor::push(Job::ReleaseObjects(self.clone()));
         }
     }
 
     /// Sends the ids that have gathered. Runs on the janitor.
-    pub fn send(&self) {
+    pub fn send(self: &Arc<Self>) {
         let Some(incarnation) = self.incarnation.upgrade().filter(|incarnation| incarnation.state() != DOWN) else {
             while self.given_up.pop().is_some() {}
             return;
         };
-        let batch = BATCH.min((incarnation.link().requests.max_record() - Header::SIZE) / size_of::<u64>());
-        let mut unsent = self.unsent.lock().unwrap_or_else(|e| e.into_inner());
+        if self.flying.load(Ordering::Acquire) != Header::NO_ID {
+            return;
+        }
+        let most = BATCH.min((incarnation.link().requests.max_record() - Header::SIZE) / size_of::<u64>());
+        let mut batch = self.batch();
         // Set until nothing is left: the reader resumes what could not be sent.
         self.scheduled.store(true, Ordering::SeqCst);
         loop {
-            while unsent.ids.len() < batch * size_of::<u64>() {
+            while batch.ids.len() < most * size_of::<u64>() {
                 let Some(id) = self.given_up.pop() else { break };
-                unsent.ids.extend_from_slice(&id.to_le_bytes());
+                batch.ids.extend_from_slice(&id.to_le_bytes());
             }
-            if !unsent.ids.is_empty() {
-                if publish(&incarnation, &mut unsent) {
-                    continue;
+            if !batch.ids.is_empty() {
+                if self.publish(&incarnation, &mut batch) {
+                    watch(self);
                 }
                 return;
             }
@@ -184,46 +210,103 @@ impl Home {
             }
         }
     }
+
+    /// Publishes the ids as a request that nobody waits for; `false` if there is no room or the worker has ended.
+    fn publish(&self, worker: &Arc<Incarnation>, batch: &mut Batch) -> bool {
+        let Some(entry) = slab::alloc() else { return false };
+        let (generation, _) = entry.word.load();
+        let id = entry.id(generation);
+        // SAFETY: a free entry belongs to whoever allocated it.
+        let body = unsafe { entry.body() };
+        body.reply_to = ReplyTo::Cast;
+        body.options = Options(Options::CAST);
+        body.bound = true;
+        body.moves = 0;
+        body.estimate = estimate::slot(request::Kind::Release as u8, &[]);
+        body.pool = 0;
+        body.permit = false;
+        body.payload = None;
+        body.cell = 0;
+        worker.enter();
+        let requests = &worker.link().requests;
+        let len = Header::SIZE + batch.ids.len();
+        let claim = requests.claim(len).or_else(|_| {
+            worker.link().request_waiting().raise();
+            requests.claim(len)
+        });
+        let mut claim = match claim {
+            Ok(claim) => claim,
+            Err(problem) => {
+                if problem == PublishError::Corrupt {
+                    worker.kill(atoms().corrupt);
+                }
+                cancel::release(std::ptr::null_mut(), entry, Some(worker), true);
+                return false;
+            }
+        };
+        body.position = claim.position();
+        batch.position = claim.position();
+        batch.running = None;
+        entry.incarnation.store(worker.serial(), Ordering::Relaxed);
+        self.flying.store(id, Ordering::Release);
+        let moved = entry.word.transition(generation, State::Free, State::Live);
+        debug_assert!(moved.is_ok());
+        let header = Header {
+            id,
+            cell: 0,
+            kind: request::Kind::Release,
+            place: Place::Inline,
+            options: Options(Options::CAST),
+            len: batch.ids.len() as u32,
+        };
+        claim.write(&header.encode());
+        claim.write(&batch.ids);
+        claim.commit();
+        batch.ids.clear();
+        // Ends with a full fence, as in `submit`: either teardown finds the entry, or we see that it has passed.
+        worker.wake();
+        if worker.state() == DOWN && entry.word.transition(generation, State::Live, State::Moving).is_ok() {
+            cancel::release(std::ptr::null_mut(), entry, Some(worker), true);
+        }
+        true
+    }
+
+    /// Whether a release request flies; one whose finalisers do not end is cancelled like any request out of time.
+    fn look_after(&self) -> bool {
+        let id = self.flying.load(Ordering::Acquire);
+        let Some(worker) = self.incarnation.upgrade().filter(|worker| worker.state() != DOWN) else { return false };
+        if id == Header::NO_ID {
+            return false;
+        }
+        let mut batch = self.batch();
+        if worker.has_started(batch.position) {
+            let running = *batch.running.get_or_insert_with(Instant::now);
+            if running.elapsed() > FINALISERS {
+                let (index, generation) = slab::split(id);
+                cancel::caller_down(index, generation);
+            }
+        }
+        true
+    }
+
+    fn batch(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
-/// Publishes the ids, unless the last ones are still in the ring or it is full.
-fn publish(incarnation: &Incarnation, unsent: &mut Unsent) -> bool {
-    let requests = &incarnation.link().requests;
-    let header = Header {
-        id: Header::NO_ID,
-        cell: 0,
-        kind: request::Kind::Release,
-        place: Place::Inline,
-        options: Options(Options::CAST),
-        len: unsent.ids.len() as u32,
-    };
-    let attempt = |unsent: &Unsent| {
-        if requests.consumed() <= unsent.position {
-            return Err(PublishError::Full);
-        }
-        requests.claim(Header::SIZE + unsent.ids.len())
-    };
-    let claim = match attempt(unsent) {
-        Err(PublishError::Full) => {
-            incarnation.link().request_waiting().raise();
-            attempt(unsent)
-        }
-        other => other,
-    };
-    match claim {
-        Ok(mut claim) => {
-            unsent.position = claim.position();
-            claim.write(&header.encode());
-            claim.write(&unsent.ids);
-            claim.commit();
-            incarnation.wake();
-            unsent.ids.clear();
-            true
-        }
-        Err(PublishError::Full) => false,
-        Err(PublishError::TooLarge | PublishError::Corrupt) => {
-            incarnation.kill(atoms().corrupt);
-            false
-        }
+/// Those whose release requests fly.
+static WATCHED: Mutex<Vec<Arc<Home>>> = Mutex::new(Vec::new());
+
+fn watch(home: &Arc<Home>) {
+    let mut watched = WATCHED.lock().unwrap_or_else(|e| e.into_inner());
+    if !watched.iter().any(|other| Arc::ptr_eq(other, home)) {
+        watched.push(home.clone());
     }
+}
+
+/// Cancels release requests that do not end. Runs on the janitor; says when to come back, if at all.
+pub fn look_after() -> Option<Duration> {
+    let mut watched = WATCHED.lock().unwrap_or_else(|e| e.into_inner());
+    watched.retain(|home| home.look_after());
+    (!watched.is_empty()).then_some(LOOK)
 }

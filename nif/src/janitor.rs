@@ -71,8 +71,11 @@ fn run() {
         if STOPPING.load(Ordering::Acquire) && JOBS.is_empty() {
             return;
         }
-        // An unpark that came since the last pop makes this return at once.
-        std::thread::park();
+        // An unpark that came since the last pop makes these return at once.
+        match crate::handle::look_after() {
+            Some(pause) => std::thread::park_timeout(pause),
+            None => std::thread::park(),
+        }
     }
 }
 

@@ -208,6 +208,7 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                     send_error(std::ptr::null_mut(), body, &|env| down_reason(env, incarnation));
                 }
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                incarnation.handles().answered(header.id);
                 return outcome;
             }
             State::Watched => {
@@ -227,6 +228,7 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 fetch(header, payload)?.discard(unsafe { entry.body() }.options, incarnation);
                 let id = header.id;
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                incarnation.handles().answered(header.id);
                 incarnation.tell_owner(std::ptr::null_mut(), |e| beam::tuple(e, [atoms().py_ended, beam::uint(e, id)]));
                 return Ok(());
             }

@@ -12,7 +12,7 @@ pub enum Kind {
     Exec = 3,
     /// Call a method of the first argument.
     Method = 4,
-    /// Let go of objects. The payload are their handles' ids, as many `u64`s as it holds; there is no answer.
+    /// Let go of objects: the payload are the ids of their handles, a `u64` each.
     Release = 5,
 }
 
@@ -135,7 +135,7 @@ impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
 
-    /// Correlation id of what gets no answer.
+    /// Never a correlation id.
     pub const NO_ID: u64 = u64::MAX;
 
     /// The `cell` field for a ticket (from 1) and a cell index (below 4096).

@@ -47,8 +47,6 @@ pub enum Outcome {
     Answered,
     /// The event loop will answer it.
     Awaited,
-    /// Nobody wants an answer.
-    Unanswered,
 }
 
 /// An arena lease of the node's, returned when the last view of its bytes is gone.
@@ -92,11 +90,6 @@ impl Executor {
     pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
         let body = record.get(Header::SIZE..Header::SIZE + header.len as usize).ok_or(Malformed("request length"))?;
         self.answer.clear();
-        if header.kind == Kind::Release {
-            // SAFETY: the GIL is held and no exception is set.
-            unsafe { release(body) };
-            return Ok(Outcome::Unanswered);
-        }
         // SAFETY: the GIL is held and no exception is set.
         unsafe {
             let outcome = if header.place == Place::Inline {
@@ -168,7 +161,7 @@ impl Executor {
                 Kind::Eval => self.eval(terms, header.options, extent),
                 Kind::Exec => self.exec(terms),
                 Kind::Method => self.method(terms, header.options, extent),
-                Kind::Release => return Err(EtfError::UnknownKind(header.kind as u8).into()),
+                Kind::Release => release(terms),
             };
             // Arguments are let go only now: finalisers of theirs may run Python code, which must not see a
             // half-made call.
@@ -303,15 +296,12 @@ impl Executor {
 /// # Safety
 /// The GIL is held and no exception is set.
 #[cold]
-unsafe fn release(ids: &[u8]) {
-    let ids = ids.chunks_exact(size_of::<u64>()).map(|id| {
-        let mut word = [0; 8];
-        word.copy_from_slice(id);
-        u64::from_le_bytes(word)
-    });
-    // SAFETY: the caller's promise.
-    unsafe {
-        handle::release(ids);
-        fork::end_child();
+unsafe fn release(ids: &[u8]) -> Result<Option<Object>, Failure> {
+    let (ids, rest) = ids.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(EtfError::Truncated.into());
     }
+    // SAFETY: the caller's promise. What finalisers raise is reported by Python and goes no further.
+    unsafe { handle::release(ids.iter().map(|id| u64::from_le_bytes(*id))) };
+    Ok(None)
 }

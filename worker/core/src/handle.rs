@@ -136,6 +136,16 @@ fn next_handle(reader: &mut Reader<'_>) -> Result<u64, EtfError> {
     }
 }
 
+/// How many objects are kept.
+///
+/// # Safety
+/// The GIL is held.
+#[cfg(feature = "selftest")]
+pub unsafe fn kept() -> usize {
+    // SAFETY: the GIL is held; no Python code runs.
+    unsafe { table().kept }
+}
+
 /// From here on the worker's counters show how many objects are kept.
 ///
 /// # Safety

@@ -14,7 +14,7 @@ use pyo3::ffi;
 use shm_proto::arbiter::Side;
 use shm_proto::control::FromWorker;
 use shm_proto::link::WorkerLink;
-use shm_proto::request::Header;
+use shm_proto::request::{Header, Kind};
 use shm_proto::ring::Consumer;
 
 use crate::clock::{Clock, ticks};
@@ -299,14 +299,16 @@ impl Server {
                 // Before the answer: this thread looks at the ring again, so the next request needs no bell.
                 link.request_sleeping().lower();
             }
-            if outcome != Outcome::Answered {
+            if outcome == Outcome::Awaited {
                 return ticks();
             }
             let answer = &mut self.executor.answer;
             let done = answer.complete(link, header);
             let now = ticks();
             let service_ns = self.clock.nanos(now.saturating_sub(started));
-            link.telemetry.record(service_ns);
+            if header.kind != Kind::Release {
+                link.telemetry.record(service_ns);
+            }
             if !done {
                 answer.publish(link, header, service_ns);
             }

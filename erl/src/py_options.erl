@@ -35,20 +35,20 @@
 -define(RETURN_REF, (1 bsl 7)).
 -define(NO_TAGS, (1 bsl 9)).
 -define(NO_PERMIT, (1 bsl 10)).
--define(NO_HANDLES, (1 bsl 12)).
--define(POOL_HANDLES, (1 bsl 13)).
--define(ANY_HANDLES, (1 bsl 14)).
+-define(NO_HANDLES, (1 bsl 16)).
+-define(POOL_HANDLES, (1 bsl 17)).
+-define(ANY_HANDLES, (1 bsl 18)).
 
 %% @doc Flag of requests that do not count in the semaphore.
 -spec no_permit() -> 1024.
 no_permit() -> ?NO_PERMIT.
 
 %% @doc Flag of requests that must be free to go to any worker, and so carry no object handles.
--spec no_handles() -> 4096.
+-spec no_handles() -> 65536.
 no_handles() -> ?NO_HANDLES.
 
 %% @doc Flag of requests whose worker is a preference, which object handles overrule.
--spec any_handles() -> 16384.
+-spec any_handles() -> 262144.
 any_handles() -> ?ANY_HANDLES.
 
 %% @doc Flags without those that say how arguments are read.

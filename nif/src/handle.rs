@@ -16,7 +16,7 @@ use shm_proto::entry::State;
 use shm_proto::etf::{Limits, ObjectKind, Reader, Token};
 use shm_proto::request::{self, Header, Options, Place};
 use shm_proto::response::Status;
-use shm_proto::ring::PublishError;
+use shm_proto::ring::{Claim, PublishError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -228,13 +228,8 @@ impl Home {
         body.payload = None;
         body.cell = 0;
         worker.enter();
-        let requests = &worker.link().requests;
-        let len = Header::SIZE + batch.ids.len();
-        let claim = requests.claim(len).or_else(|_| {
-            worker.link().request_waiting().raise();
-            requests.claim(len)
-        });
-        let mut claim = match claim {
+        let mut len = batch.ids.len();
+        let mut claim = match claim(worker, &mut len) {
             Ok(claim) => claim,
             Err(problem) => {
                 if problem == PublishError::Corrupt {
@@ -257,12 +252,12 @@ impl Home {
             kind: request::Kind::Release,
             place: Place::Inline,
             options: Options(Options::CAST),
-            len: batch.ids.len() as u32,
+            len: len as u32,
         };
         claim.write(&header.encode());
-        claim.write(&batch.ids);
+        claim.write(&batch.ids[..len]);
         claim.commit();
-        batch.ids.clear();
+        batch.ids.drain(..len);
         // Ends with a full fence, as in `submit`: either teardown finds the entry, or we see that it has passed.
         worker.wake();
         if worker.state() == DOWN && entry.word.transition(generation, State::Live, State::Moving).is_ok() {
@@ -291,6 +286,26 @@ impl Home {
 
     fn batch(&self) -> MutexGuard<'_, Batch> {
         self.batch.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// Claims room for ids of `len` bytes, or for fewer where there is little: small records of others must not keep a large
+/// one out for ever.
+fn claim<'w>(worker: &'w Incarnation, len: &mut usize) -> Result<Claim<'w>, PublishError> {
+    let requests = &worker.link().requests;
+    let whole = *len;
+    let mut waits = false;
+    loop {
+        match requests.claim(Header::SIZE + *len) {
+            Err(PublishError::Full) if *len / 8 >= size_of::<u64>() => {
+                *len = (*len / 8).next_multiple_of(size_of::<u64>())
+            }
+            Err(PublishError::Full) if !waits => {
+                worker.link().request_waiting().raise();
+                (waits, *len) = (true, whole);
+            }
+            outcome => return outcome,
+        }
     }
 }
 

@@ -29,11 +29,11 @@ pub const NO_PERMIT: u64 = 1 << 10;
 pub const NO_WATCH: u64 = 1 << 11;
 
 /// The request can carry no handles: it must be free to go anywhere.
-const NO_HANDLES: u64 = 1 << 12;
+const NO_HANDLES: u64 = 1 << 16;
 /// Handles must be of a worker of the target pool.
-const POOL_HANDLES: u64 = 1 << 13;
+const POOL_HANDLES: u64 = 1 << 17;
 /// The target worker is a preference: handles may lead the request to another.
-const ANY_HANDLES: u64 = 1 << 14;
+const ANY_HANDLES: u64 = 1 << 18;
 
 /// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
 const NORMAL_BUDGET: usize = 64 * 1024;

@@ -263,7 +263,8 @@ impl Decoder<'_> {
                 opaque::read(self.env, kind, data).ok_or(DecodeError::Refused(Refusal::Opaque(kind)))?
             }
             Token::Object { kind, id } => {
-                self.spend(7)?;
+                // Tuple, reference, and the resource behind it.
+                self.spend(24)?;
                 self.blobs.object(self.env, kind, id).ok_or(corrupt("handle without a worker"))?
             }
             Token::Ndarray { dtype, shape } => self.ndarray(dtype, shape)?,

@@ -64,7 +64,6 @@ impl Scratch {
         self.terms.clear();
         self.blobs.clear();
         self.blob_bytes = 0;
-        self.home = None;
         self.frames.clear();
     }
 

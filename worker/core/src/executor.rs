@@ -205,6 +205,7 @@ impl Executor {
 
     /// # Safety
     /// The GIL is held and no exception is set.
+    #[inline(never)]
     unsafe fn method(
         &mut self,
         terms: &[u8],

@@ -75,14 +75,10 @@ pub unsafe fn encode_value(
         if options.has(Options::RETURN_REF) {
             return encoder.handle(ObjectKind::Object, object);
         }
-        if encoder.plain(object).is_some() {
-            return Ok(());
+        match encoder.plain(object) {
+            Some(_) => Ok(()),
+            None => encoder.whole(object),
         }
-        let written = encoder.other(object).and_then(|_| encoder.run());
-        if written.is_err() {
-            handle::release(std::mem::take(&mut encoder.handles));
-        }
-        written
     }
 }
 
@@ -150,6 +146,22 @@ pub(super) struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    /// Writes an object with everything in it.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline(never)]
+    unsafe fn whole(&mut self, object: *mut PyObject) -> Result<(), EncodeError> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let written = self.other(object).and_then(|_| self.run());
+            if written.is_err() {
+                handle::release(std::mem::take(&mut self.handles));
+            }
+            written
+        }
+    }
+
     /// Writes everything on the stack.
     ///
     /// # Safety
@@ -409,6 +421,7 @@ impl Encoder<'_> {
     ///
     /// # Safety
     /// The GIL is held and `object` is alive.
+    #[inline(never)]
     pub(super) unsafe fn handle(&mut self, kind: ObjectKind, object: *mut PyObject) -> Result<(), EncodeError> {
         // SAFETY: the caller's promise.
         let id = unsafe {

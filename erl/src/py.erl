@@ -38,7 +38,7 @@
 
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), atom() => term()
+    rss := term(), in_flight := term(), served := term(), handles := term(), atom() => term()
 }.
 %% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
 %% Python objects of the worker that Erlang terms refer to.

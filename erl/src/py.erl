@@ -13,10 +13,11 @@
 -export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2, unbind/0]).
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1]).
+-export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
--export_type([worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
+-export_type([ref/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -29,13 +30,18 @@
 %% A Python exception, or what kept the work from being done: `timeout', `{overloaded, Current, Max}', `{worker_down, Why}', `interrupted',
 %% `{badarg, What}', `{bad_option, Key}', `{unsupported_term, Term}', `{unsupported_object, TypeName}', `not_started'.
 -type result() :: {ok, term()} | {error, reason()}.
+-type ref() :: {py_object | generator, reference()}.
+%% A Python object that stays in its worker, from option `return => ref' or `unknown => ref'; a result that is an iterator is always
+%% `{generator, _}'. As an argument it is the object again, and leads the call to its worker. The worker drops the object when the
+%% term has been collected, or after {@link release/1}.
 -type call() :: {name(), name(), args()} | {name(), name(), args(), kwargs()}.
 
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), atom() => term()
+    rss := term(), in_flight := term(), served := term(), handles := term(), atom() => term()
 }.
-%% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times.
+%% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
+%% Python objects of the worker that Erlang terms refer to.
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process keeps going to after exec/1.
@@ -144,7 +150,7 @@ cast(Module, Function, Args, Kwargs) ->
     Sent =
         case target() of
             undefined -> {error, not_started};
-            Target -> bound(py_request:cast(Target, {call, Module, Function, Args, Kwargs}, 0))
+            Target -> bound(py_request:cast(Target, {call, Module, Function, Args, Kwargs}, py_options:any_handles()))
         end,
     case Sent of
         ok -> ok;
@@ -175,6 +181,71 @@ async_await(Ref, Timeout) ->
 -spec cancel(reference()) -> ok.
 cancel(Ref) when is_reference(Ref) ->
     py_request:cancel(Ref).
+
+%% Objects that stay in their worker.
+
+%% @doc Calls a method of an object, in the object's worker.
+-spec call_method(ref(), name(), args()) -> result().
+call_method(Ref, Method, Args) ->
+    call_method(Ref, Method, Args, []).
+
+%% @doc As {@link call_method/3}, with keyword arguments.
+-spec call_method(ref(), name(), args(), kwargs()) -> result().
+call_method(Ref, Method, Args, Kwargs) ->
+    run({method, Ref, Method, Args, Kwargs}).
+
+%% @doc As {@link call_method/4}, with a timeout or options.
+-spec call_method(ref(), name(), args(), kwargs(), options()) -> result().
+call_method(Ref, Method, Args, Kwargs, Options) ->
+    run({method, Ref, Method, Args, Kwargs}, Options).
+
+%% @doc Value of an attribute of an object.
+-spec getattr(ref(), name()) -> result().
+getattr(Ref, Name) ->
+    getattr(Ref, Name, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link getattr/2}, with a timeout or options.
+-spec getattr(ref(), name(), options()) -> result().
+getattr(Ref, Name, Options) when is_atom(Name) ->
+    getattr(Ref, atom_to_binary(Name), Options);
+getattr(Ref, Name, Options) when is_binary(Name); is_list(Name) ->
+    on_ref(Ref, {call, builtins, getattr, [Ref, {str, Name}], []}, Options);
+getattr(_Ref, _Name, _Options) ->
+    {error, {badarg, name}}.
+
+%% @doc The object as an Erlang term.
+-spec to_term(ref()) -> result().
+to_term(Ref) ->
+    to_term(Ref, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link to_term/1}, with a timeout or options.
+-spec to_term(ref(), options()) -> result().
+to_term(Ref, Options) ->
+    on_ref(Ref, {eval, <<"value">>, [{value, Ref}]}, Options).
+
+%% @doc Whether a term stands for a Python object, even one that is gone with its worker.
+-spec is_ref(term()) -> boolean().
+is_ref({Tag, Handle}) when (Tag =:= py_object orelse Tag =:= generator), is_reference(Handle) ->
+    py_nif:is_handle(Handle);
+is_ref(_) ->
+    false.
+
+%% @doc Lets the worker drop an object now; otherwise the garbage collector sees to it. Work that was submitted before still
+%% has the object.
+-spec release(ref()) -> ok | {error, {badarg, ref}}.
+release(Ref) ->
+    case is_ref(Ref) of
+        true -> py_nif:release_handle(element(2, Ref));
+        false -> {error, {badarg, ref}}
+    end.
+
+-spec on_ref(ref(), py_nif:request(), options()) -> result().
+on_ref(Ref, Request, Options) ->
+    case {is_ref(Ref), py_options:parse(Options)} of
+        {true, {ok, {Timeout, Flags, Name}}} -> run(Request, Timeout, py_options:for_result(Flags), Name);
+        {false, {ok, _}} -> {error, {badarg, ref}};
+        {_, {error, _} = Error} -> Error
+    end.
 
 %% Work on many workers.
 
@@ -301,9 +372,9 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Versio
     Load =
         case Worker of
             undefined -> #{};
-            _ -> maps:with([in_flight, served, p50_ns, p99_ns], py_nif:worker_info(Worker))
+            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles], py_nif:worker_info(Worker))
         end,
-    maps:merge(Base#{in_flight => 0, served => 0}, Load).
+    maps:merge(Base#{in_flight => 0, served => 0, handles => 0}, Load).
 
 %% Resident memory in bytes; 0 for a process that is gone.
 -spec rss(undefined | pos_integer()) -> non_neg_integer().
@@ -353,24 +424,26 @@ run(Request) ->
                 Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
             end;
         Worker ->
-            bound(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, 0))
+            bound(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, py_options:any_handles()))
     end.
 
 -spec run(py_nif:request(), options()) -> result().
 run(Request, Options) ->
     case py_options:parse(Options) of
-        {ok, {Timeout, Flags, undefined}} ->
-            case target() of
-                undefined -> {error, not_started};
-                Target -> bound(py_request:sync(Target, Request, Timeout, Flags))
-            end;
-        {ok, {Timeout, Flags, Name}} ->
-            case py_pool:ensure(Name) of
-                {ok, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
+        {ok, {Timeout, Flags, Name}} -> run(Request, Timeout, Flags, Name);
+        {error, _} = Error -> Error
+    end.
+
+-spec run(py_nif:request(), timeout(), non_neg_integer(), undefined | atom()) -> result().
+run(Request, Timeout, Flags, undefined) ->
+    case target() of
+        undefined -> {error, not_started};
+        Target -> bound(py_request:sync(Target, Request, Timeout, Flags bor py_options:any_handles()))
+    end;
+run(Request, Timeout, Flags, Name) ->
+    case py_pool:ensure(Name) of
+        {ok, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
+        {error, _} = Error -> Error
     end.
 
 -spec submit(py_nif:request(), options()) -> reference().
@@ -379,7 +452,7 @@ submit(Request, Options) ->
         {ok, {Timeout, Flags, undefined}} ->
             case target() of
                 undefined -> py_request:refused(not_started);
-                Target -> sent(py_request:async(Target, Request, Timeout, Flags))
+                Target -> sent(py_request:async(Target, Request, Timeout, Flags bor py_options:any_handles()))
             end;
         {ok, {Timeout, Flags, Name}} ->
             case py_pool:ensure(Name) of
@@ -399,7 +472,11 @@ sent({Ref, {refused, Reason}}) ->
 %% The tie to a worker ends with the worker.
 -spec bound(Result) -> Result when Result :: ok | result().
 bound({error, {worker_down, _}} = Error) ->
-    _ = erase(?AFFINITY),
+    %% It may have been the worker of a handle that ended.
+    case get(?AFFINITY) of
+        undefined -> ok;
+        Worker -> _ = [erase(?AFFINITY) || not py_nif:alive(Worker)], ok
+    end,
     Error;
 bound(Result) ->
     Result.

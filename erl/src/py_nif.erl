@@ -9,11 +9,12 @@
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_info/1, alive/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
+-export([is_handle/1, release_handle/1]).
 -export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
 -export([encode/2, decode/2]).
 -export([library/0]).
 
--export_type([pool/0, worker/0, handle/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
+-export_type([pool/0, worker/0, object/0, handle/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
 
 -on_load(init/0).
 
@@ -21,13 +22,16 @@
 %% One named pool: the place that unbound requests are submitted to.
 -type worker() :: reference().
 %% One incarnation of a worker process.
+-type object() :: reference().
+%% One Python object that a worker keeps for Erlang.
 -type handle() :: reference().
 %% One request that is in flight.
 -type token() :: reference().
 %% A place in the queue of those that wait for a permit or for room in a ring.
 -type target() :: pool() | worker().
 -type text() :: atom() | binary() | string().
--type request() :: {call, text(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()}.
+-type request() ::
+    {call, text(), text(), term(), term()} | {method, term(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()}.
 -type reply_to() :: reference() | py_response | py_result | cast.
 -type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
 
@@ -103,7 +107,8 @@ worker_close(_Worker) -> erlang:nif_error(not_loaded).
 -spec worker_kill(worker(), atom()) -> ok.
 worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
 
-%% @doc Load and service times of one worker.
+%% @doc Load and service times of one worker; `handles' that exist in Erlang, `objects' that the worker keeps for them, and
+%% `object_slots' of the table that it keeps them in.
 -spec worker_info(worker()) -> #{atom() => term()}.
 worker_info(_Worker) -> erlang:nif_error(not_loaded).
 
@@ -138,6 +143,14 @@ interrupt(_Handle) -> erlang:nif_error(not_loaded).
 %% @doc Whether an answer may still arrive.
 -spec in_flight(handle()) -> boolean().
 in_flight(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether a term is the handle of a Python object.
+-spec is_handle(term()) -> boolean().
+is_handle(_Term) -> erlang:nif_error(not_loaded).
+
+%% @doc Lets the worker drop an object before its handle is collected.
+-spec release_handle(object()) -> ok.
+release_handle(_Object) -> erlang:nif_error(not_loaded).
 
 %% @doc Permits of the node's semaphore in use.
 -spec permits() -> non_neg_integer().

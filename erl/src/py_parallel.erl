@@ -22,7 +22,7 @@
     {ok, [{ok, term()} | {error, term()}]} | {error, {badarg, calls}}.
 run(Pool, Calls, Timeout, Flags) ->
     try length(Calls) of
-        Count -> start(Pool, Calls, Count, Timeout, Flags bor py_options:no_permit())
+        Count -> start(Pool, Calls, Count, Timeout, Flags bor py_options:no_permit() bor py_options:no_handles())
     catch
         error:badarg -> {error, {badarg, calls}}
     end.

@@ -67,6 +67,8 @@ atoms! {
     waiting = "waiting",
     woken = "woken",
     nif_panicked = "nif_panicked",
+    py_object = "py_object",
+    generator = "generator",
 }
 
 static ATOMS: OnceLock<Atoms> = OnceLock::new();

@@ -1,9 +1,11 @@
 //! Payloads that do not travel in a ring record: in an arena, or in a memfd of their own.
 
+use crate::beam::{EnvPtr, Raw};
 use crate::incarnation::Incarnation;
 use crate::term::{Blobs, Encoded};
 use shm_proto::arena::Lease;
 use shm_proto::blob::{AllocateError, Blob, View};
+use shm_proto::etf::ObjectKind;
 use shm_proto::request::{Extent, Header, Place};
 
 /// Where a request's payload was put: what the node must know to take it back.
@@ -156,6 +158,14 @@ impl<'a> ReplyExtent<'a> {
 }
 
 impl Blobs for ReplyExtent<'_> {
+    fn object(&self, env: EnvPtr, kind: ObjectKind, id: u64) -> Option<Raw> {
+        Some(self.worker.handles().make(env, kind, id))
+    }
+
+    fn give_up(&self, payload: &[u8]) {
+        self.worker.handles().give_up_all(payload);
+    }
+
     fn read(&self, offset: u64, out: &mut [u8]) -> bool {
         let at = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(self.extent.blobs_at() as usize));
         at.is_some_and(|at| match &self.view {

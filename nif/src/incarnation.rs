@@ -4,6 +4,7 @@
 //! repaired or used for the next process.
 
 use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
+use crate::handle::Home;
 use crate::janitor::{self, Job};
 use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
@@ -16,7 +17,7 @@ use shm_proto::link::NodeLink;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Resource type of workers.
 pub static WORKER: Kind<WorkerRef> = Kind::new();
@@ -93,6 +94,7 @@ pub struct Incarnation {
     pools: Mutex<Vec<u32>>,
     /// The one resource that stands for this incarnation in Erlang, until it is torn down.
     term: Mutex<Option<Owned<WorkerRef>>>,
+    handles: Arc<Home>,
 }
 
 // SAFETY: ErlNifPid is a plain word; all else is Send.
@@ -102,7 +104,17 @@ unsafe impl Sync for Incarnation {}
 
 impl Incarnation {
     /// Wraps a fresh link.
-    pub fn new(link: NodeLink, nonce: [u8; 16], settings: Settings, owner: ErlNifPid) -> Incarnation {
+    pub fn create(link: NodeLink, nonce: [u8; 16], settings: Settings, owner: ErlNifPid) -> Arc<Incarnation> {
+        Arc::new_cyclic(|own| Incarnation::new(own, link, nonce, settings, owner))
+    }
+
+    fn new(
+        own: &Weak<Incarnation>,
+        link: NodeLink,
+        nonce: [u8; 16],
+        settings: Settings,
+        owner: ErlNifPid,
+    ) -> Incarnation {
         let cells = CellPool::new(u32::from(link.geometry().cells));
         Incarnation {
             link: ManuallyDrop::new(Mapped::new(link)),
@@ -122,6 +134,7 @@ impl Incarnation {
             pidfd: OnceLock::new(),
             pools: Mutex::default(),
             term: Mutex::default(),
+            handles: Home::new(own.clone()),
         }
     }
 
@@ -137,8 +150,15 @@ impl Incarnation {
         self.term.lock().unwrap_or_else(|e| e.into_inner()).as_ref().map(|term| term.term(env))
     }
 
-    /// Lets the resource go; part of teardown.
+    /// What the handles of its objects share.
+    #[inline]
+    pub fn handles(&self) -> &Arc<Home> {
+        &self.handles
+    }
+
+    /// Lets the resource go, and what its handles left to do; part of teardown.
     pub fn drop_term(&self) {
+        self.handles.close(self.reason());
         drop(self.term.lock().unwrap_or_else(|e| e.into_inner()).take());
     }
 
@@ -403,5 +423,10 @@ pub fn state_atom(state: u8) -> Raw {
 
 /// `{worker_down, Reason}`.
 pub fn down_reason(env: EnvPtr, incarnation: &Incarnation) -> Raw {
-    beam::tuple(env, [atoms().worker_down, incarnation.reason()])
+    worker_down(env, incarnation.reason())
+}
+
+/// `{worker_down, Reason}` for a given reason.
+pub fn worker_down(env: EnvPtr, reason: Raw) -> Raw {
+    beam::tuple(env, [atoms().worker_down, reason])
 }

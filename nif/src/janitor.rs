@@ -20,6 +20,8 @@ pub enum Job {
     HolderDown(crate::resource::Owned<crate::semaphore::Holder>),
     /// The py_worker that owns an incarnation ended.
     OwnerDown(std::sync::Arc<crate::incarnation::Incarnation>),
+    /// Handles of an incarnation were given up.
+    ReleaseObjects(std::sync::Arc<crate::handle::Home>),
 }
 
 static JOBS: SegQueue<Job> = SegQueue::new();
@@ -69,8 +71,11 @@ fn run() {
         if STOPPING.load(Ordering::Acquire) && JOBS.is_empty() {
             return;
         }
-        // An unpark that came since the last pop makes this return at once.
-        std::thread::park();
+        // An unpark that came since the last pop makes these return at once.
+        match crate::handle::look_after() {
+            Some(pause) => std::thread::park_timeout(pause),
+            None => std::thread::park(),
+        }
     }
 }
 
@@ -87,5 +92,6 @@ fn work(job: Job) {
         Job::WaiterDown(ticket) => ticket.abandoned(),
         Job::HolderDown(holder) => holder.abandoned(),
         Job::OwnerDown(incarnation) => incarnation.owner_down(),
+        Job::ReleaseObjects(home) => home.send(),
     }
 }

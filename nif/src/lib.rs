@@ -2,7 +2,7 @@
 //!
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
 //! a short answer, [`reader`] posts the others, [`cancel`] and [`teardown`] settle what gets none. [`slab`] holds what is
-//! in flight, [`incarnation`] one worker process, [`pool`] the choice between them. The NIF keeps no Python object and
+//! in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps for us, [`pool`] the choice between them. The NIF keeps no Python object and
 //! never runs Python.
 
 mod backend;
@@ -10,6 +10,7 @@ mod beam;
 mod cancel;
 mod estimate;
 mod extent;
+mod handle;
 mod incarnation;
 mod janitor;
 mod nifs;
@@ -36,7 +37,8 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && incarnation::WORKER.open(env, c"py_worker")
         && cancel::PENDING.open(env, c"py_request")
         && wait::TICKET.open(env, c"py_ticket")
-        && semaphore::HOLDER.open(env, c"py_permits");
+        && semaphore::HOLDER.open(env, c"py_permits")
+        && handle::HANDLE.open(env, c"py_object");
     watch::init();
     semaphore::init(schedulers());
     opened && pin()

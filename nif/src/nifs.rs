@@ -5,13 +5,13 @@
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{self, Cancelled, PENDING};
+use crate::handle::HANDLE;
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use shm_proto::layout::Geometry;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 macro_rules! nifs {
@@ -62,6 +62,8 @@ nifs! {
     "acquire"/0 Normal => acquire;
     "acquire"/1 Normal => acquire_again;
     "release"/0 Normal => release;
+    "is_handle"/1 Normal => is_handle;
+    "release_handle"/1 Normal => release_handle;
 }
 
 /// The codec alone, for tests: normal scheduler up to 32 KiB, then a dirty one.
@@ -229,7 +231,7 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
         executors: executors as u32,
         inline_budget_us: number("inline_budget_us").unwrap_or(0).min(1000) as u32,
     };
-    let incarnation = Arc::new(Incarnation::new(link, nonce, settings, owner));
+    let incarnation = Incarnation::create(link, nonce, settings, owner);
     registry::add(&incarnation);
     let worker = incarnation.make_term();
     if !worker.monitor(env, &owner) {
@@ -303,6 +305,7 @@ fn worker_kill(env: EnvPtr, args: &[Raw]) -> Raw {
 fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
     let worker = &arg!(env, WORKER.get(env, args[0])).0;
     let telemetry = &worker.link().telemetry;
+    let (objects, slots) = telemetry.objects();
     beam::map(
         env,
         [
@@ -315,6 +318,9 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
             ("awake", beam::boolean(worker.awake())),
             ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
+            ("handles", beam::uint(env, worker.handles().live())),
+            ("objects", beam::uint(env, objects)),
+            ("object_slots", beam::uint(env, slots)),
         ],
     )
 }
@@ -423,5 +429,16 @@ fn take_permit(env: EnvPtr, ticket: Option<&Ticket>) -> Raw {
 fn release(env: EnvPtr, _args: &[Raw]) -> Raw {
     let pid = arg!(env, beam::caller(env));
     semaphore::release(env, pid);
+    atoms().ok
+}
+
+/// N. Constant.
+fn is_handle(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(HANDLE.get(env, args[0]).is_some())
+}
+
+/// N. Constant.
+fn release_handle(env: EnvPtr, args: &[Raw]) -> Raw {
+    arg!(env, HANDLE.get(env, args[0])).release();
     atoms().ok
 }

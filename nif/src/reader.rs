@@ -8,12 +8,12 @@ use crate::extent::ReplyExtent;
 use crate::incarnation::{DOWN, Incarnation, down_reason};
 use crate::pool::Pool;
 use crate::slab::{self, Body, Handed, ReplyTo};
-use crate::term::{self, NoBlobs};
+use crate::term::{self, Inline};
 use crate::{estimate, teardown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
-use shm_proto::request::{Extent, Options, Place};
+use shm_proto::request::{Extent, Options, Place, UnknownAs};
 use shm_proto::response::{Header, Kind};
 use shm_proto::ring::{Consumer, Corrupt};
 use std::os::fd::AsFd;
@@ -98,6 +98,7 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
 /// The request ring may have room again: wakes callers that wait for that, directly or through a pool, and publishes what
 /// was parked.
 fn wake_waiters(incarnation: &Incarnation) {
+    incarnation.handles().resume();
     incarnation.queue.wake_all(std::ptr::null_mut());
     for id in incarnation.pools() {
         if let Some(pool) = Pool::find(id) {
@@ -143,9 +144,25 @@ impl Reply {
         Ok(beam::tuple(env, [if ok { atoms().ok } else { atoms().error }, value]))
     }
 
+    /// Gives back what the reply holds: memory and objects.
+    fn discard(&self, options: Options, incarnation: &Incarnation) {
+        match self.extent {
+            None => incarnation.handles().give_up_all(&self.terms),
+            Some((place, extent)) => {
+                let extent = ReplyExtent::open(incarnation, place, extent);
+                // A handle that the request did not ask for is the whole result, and that fits a record.
+                if (options.has(Options::RETURN_REF) || options.unknown() == UnknownAs::Ref)
+                    && let Some(terms) = extent.as_ref().and_then(ReplyExtent::terms)
+                {
+                    incarnation.handles().give_up_all(&terms);
+                }
+            }
+        }
+    }
+
     fn parts(&self, env: EnvPtr, options: Options, incarnation: &Incarnation) -> Result<(bool, Raw), term::Corrupt> {
         match self.extent {
-            None => term::decode_parts(env, &self.terms, options.0, &NoBlobs),
+            None => term::decode_parts(env, &self.terms, options.0, &Inline(incarnation)),
             Some((place, extent)) => {
                 let extent = ReplyExtent::open(incarnation, place, extent).ok_or(term::Corrupt("result extent"))?;
                 let terms = extent.terms().ok_or(term::Corrupt("result extent"))?;
@@ -191,6 +208,7 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                     send_error(std::ptr::null_mut(), body, &|env| down_reason(env, incarnation));
                 }
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                incarnation.handles().answered(header.id);
                 return outcome;
             }
             State::Watched => {
@@ -200,11 +218,11 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 }
             }
             State::Cancelled => {
-                if let Some((place, extent)) = fetch(header, payload)?.extent {
-                    drop(ReplyExtent::open(incarnation, place, extent));
-                }
+                // SAFETY: only the reader of its incarnation leaves the CANCELLED state.
+                fetch(header, payload)?.discard(unsafe { entry.body() }.options, incarnation);
                 let id = header.id;
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                incarnation.handles().answered(header.id);
                 incarnation.tell_owner(std::ptr::null_mut(), |e| beam::tuple(e, [atoms().py_ended, beam::uint(e, id)]));
                 return Ok(());
             }

@@ -7,11 +7,12 @@
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{PENDING, Pending};
 use crate::extent::{Payload, PlaceError};
-use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason};
+use crate::handle::Home;
+use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason, worker_down};
 use crate::janitor::{self, Job};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
-use crate::term::{self, Encoded, NoBlobs};
+use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
 use crate::{estimate, semaphore, watch};
 use shm_proto::arbiter::Side;
@@ -27,6 +28,13 @@ use std::sync::atomic::Ordering;
 pub const NO_PERMIT: u64 = 1 << 10;
 /// Take the message path: do not watch the reply cell.
 pub const NO_WATCH: u64 = 1 << 11;
+
+/// The request can carry no handles: it must be free to go anywhere.
+const NO_HANDLES: u64 = 1 << 16;
+/// Handles must be of a worker of the target pool.
+const POOL_HANDLES: u64 = 1 << 17;
+/// The target worker is a preference: handles may lead the request to another.
+const ANY_HANDLES: u64 = 1 << 18;
 
 /// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
 const NORMAL_BUDGET: usize = 64 * 1024;
@@ -101,6 +109,18 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
             Err(term::EncodeError::TooLarge) if !dirty => return a.large,
             Err(problem) => return beam::error(env, problem.reason(env)),
         };
+        let home;
+        let target = match encoded.home {
+            None => target,
+            Some((of, handle)) => match follow(target, of, options) {
+                Follow::Worker(worker) => {
+                    home = worker;
+                    Target::Worker(&home)
+                }
+                Follow::Down(reason) => return beam::error(env, worker_down(env, reason)),
+                Follow::Other => return beam::error(env, term::EncodeError::other_worker(env, *handle).reason(env)),
+            },
+        };
         Submission {
             env,
             target,
@@ -123,6 +143,31 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         ticket.finish(env);
     }
     answer
+}
+
+/// Where the handles of a request lead it.
+enum Follow {
+    Worker(Arc<Incarnation>),
+    /// Their worker has ended.
+    Down(Raw),
+    /// They are of another worker than the request is for.
+    Other,
+}
+
+/// The worker of the handles that a request carries, if the request may go there.
+fn follow(target: Target<'_>, home: &Arc<Home>, options: u64) -> Follow {
+    let incarnation = home.incarnation();
+    let fits = match (target, &incarnation) {
+        _ if options & NO_HANDLES != 0 => false,
+        (Target::Worker(worker), _) => options & ANY_HANDLES != 0 || Arc::ptr_eq(worker.handles(), home),
+        (Target::Pool(pool), Ok(worker)) => options & POOL_HANDLES == 0 || worker.pools().contains(&pool.id),
+        (Target::Pool(_), Err(_)) => true,
+    };
+    match incarnation {
+        _ if !fits => Follow::Other,
+        Ok(worker) => Follow::Worker(worker),
+        Err(reason) => Follow::Down(reason),
+    }
 }
 
 fn badarg(env: EnvPtr, what: &str) -> Raw {
@@ -430,7 +475,7 @@ impl Submission<'_> {
             .cells
             .read(index as usize, bytes)
             .ok()
-            .and_then(|len| term::decode_reply(self.env, &bytes[..len], self.options.0, &NoBlobs).ok());
+            .and_then(|len| term::decode_reply(self.env, &bytes[..len], self.options.0, &Inline(worker)).ok());
         self.finish(worker, entry);
         reply.unwrap_or_else(|| {
             worker.kill(atoms().corrupt);

@@ -20,6 +20,9 @@ pub const BIG_SLOTS: usize = 64;
 /// Buckets of the service-time histogram.
 pub const HISTOGRAM: usize = 64;
 
+/// Words of the worker's counters.
+pub const TELEMETRY: usize = 3 + HISTOGRAM;
+
 /// "erlpyshm" in ASCII, little-endian; stamped last into the header of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"erlpyshm");
 /// Version of the layout and of the records.
@@ -108,7 +111,7 @@ impl Geometry {
             response_sleeping: next.take(8, LINE),
             request_waiting: next.take(8, LINE),
             response_waiting: next.take(8, LINE),
-            telemetry: next.take((1 + HISTOGRAM) * 8, LINE),
+            telemetry: next.take(TELEMETRY * 8, LINE),
             callback_waiting: next.take(usize::from(self.callback_slots) * bell::FLAG_STRIDE, LINE),
             request_releases: next.take(self.blocks() * 8, LINE),
             request_big_releases: next.take(BIG_SLOTS * 8, LINE),

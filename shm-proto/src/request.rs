@@ -10,6 +10,10 @@ pub enum Kind {
     Eval = 2,
     /// Run statements in `__main__`.
     Exec = 3,
+    /// Call a method of the first argument.
+    Method = 4,
+    /// Let go of objects: the payload are the ids of their handles, a `u64` each.
+    Release = 5,
 }
 
 /// Where a payload lies.
@@ -131,6 +135,9 @@ impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
 
+    /// Never a correlation id.
+    pub const NO_ID: u64 = u64::MAX;
+
     /// The `cell` field for a ticket (from 1) and a cell index (below 4096).
     #[inline]
     pub fn cell(ticket: u64, index: u16) -> u64 {
@@ -174,6 +181,8 @@ impl Header {
             1 => Kind::Call,
             2 => Kind::Eval,
             3 => Kind::Exec,
+            4 => Kind::Method,
+            5 => Kind::Release,
             _ => return Err(Malformed("request kind")),
         };
         Ok(Header {

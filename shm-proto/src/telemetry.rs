@@ -2,20 +2,25 @@
 //!
 //! Word 0 counts served requests. 64 words form a histogram of service times with two buckets per power of two: bucket
 //! `2k` starts at `2^(k+7)` ns and bucket `2k + 1` at 1.5 times that; shorter times are in bucket 0, longer ones in the last.
+//! Then follow the objects that the worker keeps for handles and the size of the table that it keeps them in.
 
-use crate::{layout::HISTOGRAM, memory::Words, sync::Ordering};
+use crate::{
+    layout::{HISTOGRAM, TELEMETRY},
+    memory::Words,
+    sync::Ordering,
+};
 
 /// Both sides' view of the counters.
 #[derive(Clone, Debug)]
 pub struct Telemetry(Words);
 
 impl Telemetry {
-    /// The counters over `1 + HISTOGRAM` words.
+    /// The counters over `TELEMETRY` words.
     ///
     /// # Panics
     /// If there are not as many words.
     pub fn new(words: Words) -> Telemetry {
-        assert_eq!(words.len(), 1 + HISTOGRAM);
+        assert_eq!(words.len(), TELEMETRY);
         Telemetry(words)
     }
 
@@ -26,6 +31,19 @@ impl Telemetry {
         for word in [self.0.at(0), self.0.at(1 + bucket(service_ns))] {
             word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
+    }
+
+    /// Notes how many objects are kept for handles, in a table of how many slots.
+    #[inline]
+    pub fn set_objects(&self, kept: usize, slots: usize) {
+        self.0.at(1 + HISTOGRAM).store(kept as u64, Ordering::Relaxed);
+        self.0.at(2 + HISTOGRAM).store(slots as u64, Ordering::Relaxed);
+    }
+
+    /// Objects that the worker keeps for handles, and slots of the table that it keeps them in.
+    pub fn objects(&self) -> (u64, u64) {
+        let at = |word| self.0.at(word).load(Ordering::Relaxed);
+        (at(1 + HISTOGRAM), at(2 + HISTOGRAM))
     }
 
     /// Requests served.
@@ -80,7 +98,7 @@ mod tests {
 
     #[test]
     fn quantiles_bound_the_times() {
-        let telemetry = Telemetry::new(Words::heap(1 + HISTOGRAM));
+        let telemetry = Telemetry::new(Words::heap(TELEMETRY));
         assert_eq!(telemetry.quantile(0.5), 0);
         for _ in 0..98 {
             telemetry.record(1_000);

@@ -6,21 +6,47 @@
 use std::cell::RefCell;
 
 use rustler::sys::{self, ErlNifBinary};
-use shm_proto::etf::{Limits, Reader, ShapeIter, Token, tags};
+use shm_proto::etf::{Limits, ObjectKind, Reader, ShapeIter, Token, tags};
 use shm_proto::request::{NoneAs, Options};
 
 use super::atoms::{self, Words, words};
 use super::opaque;
 use super::refusal::{DecodeError, Refusal, corrupt};
 use crate::beam::{self, EnvPtr, Raw};
+use crate::incarnation::Incarnation;
 
-/// The blob area of a reply.
+/// What the terms of a reply refer to: its blob area, and the objects that its worker keeps.
 pub trait Blobs {
     /// Copies the bytes from `offset` on to `out` and fills it; `false` if they are not all inside the area.
     fn read(&self, offset: u64, out: &mut [u8]) -> bool;
+
+    /// The term of an object; `None` if there is no worker that could have it.
+    fn object(&self, _env: EnvPtr, _kind: ObjectKind, _id: u64) -> Option<Raw> {
+        None
+    }
+
+    /// Gives up the objects of a payload that did not become a term.
+    fn give_up(&self, _payload: &[u8]) {}
 }
 
-/// The blob area of a payload that has none.
+/// A reply of a worker that has no blob area.
+pub struct Inline<'a>(pub &'a Incarnation);
+
+impl Blobs for Inline<'_> {
+    fn read(&self, _offset: u64, _out: &mut [u8]) -> bool {
+        false
+    }
+
+    fn object(&self, env: EnvPtr, kind: ObjectKind, id: u64) -> Option<Raw> {
+        Some(self.0.handles().make(env, kind, id))
+    }
+
+    fn give_up(&self, payload: &[u8]) {
+        self.0.handles().give_up_all(payload);
+    }
+}
+
+/// Nothing to refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct NoBlobs;
 
@@ -235,6 +261,11 @@ impl Decoder<'_> {
             Token::Blob { offset, len, .. } => self.blob(offset, len)?,
             Token::Opaque { kind, data } => {
                 opaque::read(self.env, kind, data).ok_or(DecodeError::Refused(Refusal::Opaque(kind)))?
+            }
+            Token::Object { kind, id } => {
+                // Tuple, reference, and the resource behind it.
+                self.spend(24)?;
+                self.blobs.object(self.env, kind, id).ok_or(corrupt("handle without a worker"))?
             }
             Token::Ndarray { dtype, shape } => self.ndarray(dtype, shape)?,
             Token::AsTuple => match self.reader.next()? {

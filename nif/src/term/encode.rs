@@ -19,17 +19,25 @@ pub enum EncodeError {
     BadArg(Raw),
     /// Python has nothing for this term, or the term as a whole is too much for the format.
     Unsupported(Raw),
+    /// A handle that this request cannot carry; the atom says why.
+    BadHandle(Raw, Raw),
     /// Over the budget; with a larger one it may work.
     TooLarge,
 }
 
 impl EncodeError {
-    /// `{badarg, What}`, `{unsupported_term, Term}` or `too_large`.
+    /// The handle is of another worker than the request is for.
+    pub fn other_worker(env: EnvPtr, handle: Raw) -> Self {
+        Self::BadHandle(words(env).handle_of_other_worker, handle)
+    }
+
+    /// `{badarg, What}`, `{badarg, {What, Handle}}`, `{unsupported_term, Term}` or `too_large`.
     pub fn reason(self, env: EnvPtr) -> Raw {
         let words = words(env);
         match self {
             Self::BadArg(what) => beam::tuple(env, [words.badarg, what]),
             Self::Unsupported(term) => beam::tuple(env, [words.unsupported_term, term]),
+            Self::BadHandle(what, handle) => beam::tuple(env, [words.badarg, beam::tuple(env, [what, handle])]),
             Self::TooLarge => words.too_large,
         }
     }

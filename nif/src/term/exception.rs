@@ -44,7 +44,10 @@ pub fn decode_parts(env: EnvPtr, payload: &[u8], options: u16, blobs: &dyn Blobs
     };
     match decoded {
         Ok(parts) => Ok(parts),
-        Err(DecodeError::Refused(refusal)) => Ok(failed(refusal.reason(env))),
+        Err(DecodeError::Refused(refusal)) => {
+            blobs.give_up(payload);
+            Ok(failed(refusal.reason(env)))
+        }
         Err(DecodeError::Corrupt(corrupt)) => Err(corrupt),
     }
 }

@@ -17,7 +17,7 @@ mod request;
 mod scratch;
 mod special;
 
-pub use decode::{Blobs, NoBlobs};
+pub use decode::{Blobs, Inline};
 pub use encode::EncodeError;
 pub use exception::{decode_parts, decode_reply};
 pub use nifs::{decode as nif_decode, encode as nif_encode};

@@ -1,15 +1,18 @@
 //! Requests to bytes: the terms of `docs/architecture.md`, "Payload".
 
 use rustler::sys;
+use shm_proto::etf::ObjectKind;
 use shm_proto::request::{Kind, Options};
+use std::sync::Arc;
 
 use super::encode::{EncodeError, Encoder};
 use super::map::MapFrame;
 use super::scratch::{Blob, Scratch, with_scratch};
 use crate::beam::{self, EnvPtr, Raw};
+use crate::handle::Home;
 
 /// A request as bytes in a scratch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Encoded<'s> {
     /// What is asked for.
     pub kind: Kind,
@@ -19,6 +22,8 @@ pub struct Encoded<'s> {
     pub blobs: &'s [Blob],
     /// Bytes of the blob area.
     pub blob_bytes: u64,
+    /// Whose handles are among the terms, and the first of them.
+    pub home: Option<&'s (Arc<Home>, Raw)>,
     key_len: usize,
 }
 
@@ -30,7 +35,7 @@ impl<'s> Encoded<'s> {
     }
 }
 
-/// Encodes `{call, M, F, Args, Kwargs}`, `{eval, Code, Locals}` or `{exec, Code}`.
+/// Encodes `{call, M, F, Args, Kwargs}`, `{method, Object, Name, Args, Kwargs}`, `{eval, Code, Locals}` or `{exec, Code}`.
 ///
 /// `options` are those of `submit`; `budget` bounds the bytes of terms and blobs together, and with them the time that this takes.
 /// `body` gets the bytes, which live in buffers of the thread, or an [`EncodeError`].
@@ -72,14 +77,17 @@ pub(super) fn encode_request<'s>(
             pairs(&mut encoder, locals, words.locals)?;
             (Kind::Eval, key_len)
         }
+        [tag, object, name, args, kwargs] if tag == words.method => {
+            (Kind::Method, method(&mut encoder, object, name, args, kwargs)?)
+        }
         [tag, source] if tag == words.exec => {
             code(&mut encoder, source)?;
             (Kind::Exec, encoder.scratch.terms.len())
         }
         _ => return Err(EncodeError::BadArg(words.request)),
     };
-    let Scratch { terms, blobs, blob_bytes, .. } = scratch;
-    Ok(Encoded { kind, terms, key_len, blobs, blob_bytes: *blob_bytes })
+    let Scratch { terms, blobs, blob_bytes, home, .. } = scratch;
+    Ok(Encoded { kind, terms, key_len, blobs, blob_bytes: *blob_bytes, home: home.as_ref() })
 }
 
 #[inline]
@@ -93,7 +101,36 @@ fn call(encoder: &mut Encoder<'_>, module: Raw, function: Raw, args: Raw, kwargs
     }
     let key_len = encoder.scratch.terms.len();
     encoder.writer().u32(0);
-    let mut count = 0u32;
+    arguments(encoder, key_len, 0, args)?;
+    pairs(encoder, kwargs, words.kwargs)?;
+    Ok(key_len)
+}
+
+fn method(encoder: &mut Encoder<'_>, object: Raw, name: Raw, args: Raw, kwargs: Raw) -> Result<usize, EncodeError> {
+    let words = encoder.words;
+    if !encoder.name(name)? {
+        return Err(EncodeError::BadArg(words.f));
+    }
+    let key_len = encoder.scratch.terms.len();
+    encoder.writer().u32(0);
+    let kept = match beam::get_tuple(encoder.env, object) {
+        Some(&[tag, inner]) if tag == words.py_object => encoder.object(ObjectKind::Object, inner)?,
+        Some(&[tag, inner]) if tag == words.generator => encoder.object(ObjectKind::Generator, inner)?,
+        _ => false,
+    };
+    if !kept {
+        return Err(EncodeError::BadArg(words.reference_));
+    }
+    arguments(encoder, key_len, 1, args)?;
+    pairs(encoder, kwargs, words.kwargs)?;
+    Ok(key_len)
+}
+
+/// Writes the elements of a list and, at `count_at`, how many there are together with those `before`.
+#[inline]
+fn arguments(encoder: &mut Encoder<'_>, count_at: usize, before: u32, args: Raw) -> Result<(), EncodeError> {
+    let words = encoder.words;
+    let mut count = before;
     let mut tail = args;
     let (mut first, mut rest) = (Raw::default(), Raw::default());
     // SAFETY: `tail` belongs to the environment; the parts go to locals.
@@ -105,9 +142,8 @@ fn call(encoder: &mut Encoder<'_>, module: Raw, function: Raw, args: Raw, kwargs
     if tail != words.nil_list {
         return Err(EncodeError::BadArg(words.args));
     }
-    encoder.scratch.terms[key_len..key_len + 4].copy_from_slice(&count.to_le_bytes());
-    pairs(encoder, kwargs, words.kwargs)?;
-    Ok(key_len)
+    encoder.scratch.terms[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+    Ok(())
 }
 
 fn code(encoder: &mut Encoder<'_>, source: Raw) -> Result<(), EncodeError> {

@@ -1,10 +1,12 @@
 //! The buffers that encoding uses again from call to call.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::atoms::AtomTexts;
 use super::encode::Frame;
 use crate::beam::Raw;
+use crate::handle::Home;
 
 /// A binary that is to be copied to its place in the blob area.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Scratch {
     pub(super) terms: Vec<u8>,
     pub(super) blobs: Vec<Blob>,
     pub(super) blob_bytes: u64,
+    /// Whose handles the terms hold, and the first of them.
+    pub(super) home: Option<(Arc<Home>, Raw)>,
     pub(super) names: Vec<(u32, u32)>,
     pub(super) frames: Vec<Frame>,
     pub(super) rest: Vec<Raw>,
@@ -48,6 +52,7 @@ impl Scratch {
             terms: Vec::with_capacity(4096),
             blobs: Vec::new(),
             blob_bytes: 0,
+            home: None,
             names: Vec::new(),
             frames: Vec::new(),
             rest: Vec::new(),
@@ -91,6 +96,7 @@ impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         self.0.frames.clear();
         self.0.blobs.clear();
+        self.0.home = None;
         self.0.trim();
     }
 }

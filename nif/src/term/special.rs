@@ -1,12 +1,14 @@
 //! Tuples that stand for something else, and texts in all the forms that Erlang has for them.
 
 use rustler::sys;
-use shm_proto::etf::{BlobKind, Writer, tags};
+use shm_proto::etf::{BlobKind, ObjectKind, Writer, tags};
+use std::sync::Arc;
 
 use super::encode::{EncodeError, Encoder};
 use super::scratch::Scratch;
 use super::{BLOB_BYTES, chardata};
 use crate::beam::{self, Raw};
+use crate::handle::HANDLE;
 
 impl Encoder<'_> {
     /// Writes a tuple that stands for something else; `false` if this one does not.
@@ -28,6 +30,8 @@ impl Encoder<'_> {
                 inner if inner == words.neg_infinity => self.writer().neg_inf(),
                 _ => return Ok(false),
             },
+            [tag, inner] if tag == words.py_object => return self.object(ObjectKind::Object, inner),
+            [tag, inner] if tag == words.generator => return self.object(ObjectKind::Generator, inner),
             [tag, inner] if tag == words.tuple => match beam::get_tuple(self.env, inner) {
                 Some(elements) => self.tuple(elements),
                 None => return Ok(false),
@@ -35,6 +39,21 @@ impl Encoder<'_> {
             [tag, dtype, shape, data] if tag == words.ndarray => return self.ndarray(term, dtype, shape, data),
             _ => return Ok(false),
         }
+        Ok(true)
+    }
+
+    /// Writes a handle; the request is then for the worker that has its object.
+    pub(super) fn object(&mut self, kind: ObjectKind, inner: Raw) -> Result<bool, EncodeError> {
+        let Some(handle) = HANDLE.get(self.env, inner) else { return Ok(false) };
+        let id = handle.id().ok_or(EncodeError::BadHandle(self.words.released_handle, inner))?;
+        match &self.scratch.home {
+            Some((home, _)) if !Arc::ptr_eq(home, handle.home()) => {
+                return Err(EncodeError::BadHandle(self.words.handle_of_other_worker, inner));
+            }
+            Some(_) => {}
+            None => self.scratch.home = Some((handle.home().clone(), inner)),
+        }
+        self.writer().object(kind, id);
         Ok(true)
     }
 

@@ -28,7 +28,7 @@ pub mod tags;
 mod writer;
 
 pub use reader::{EtfError, Limits, Reader, ShapeIter, Token};
-pub use tags::{BlobKind, OpaqueKind};
+pub use tags::{BlobKind, ObjectKind, OpaqueKind};
 pub use writer::{TooLong, Writer};
 
 #[cfg(all(test, not(loom)))]

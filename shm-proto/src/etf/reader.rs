@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::tags::{self, BlobKind, OpaqueKind};
+use super::tags::{self, BlobKind, ObjectKind, OpaqueKind};
 use super::writer::{as_i64, trimmed};
 
 /// Bounds of what a reader accepts.
@@ -113,6 +113,13 @@ pub enum Token<'a> {
         kind: OpaqueKind,
         /// The node's own encoding of it.
         data: &'a [u8],
+    },
+    /// An object that the worker keeps.
+    Object {
+        /// What it is.
+        kind: ObjectKind,
+        /// Slot and generation in the worker's table.
+        id: u64,
     },
     /// The tuple that follows is an ordinary one.
     AsTuple,
@@ -278,6 +285,11 @@ impl<'a> Reader<'a> {
                 let kind = self.u8()?;
                 let kind = OpaqueKind::from_byte(kind).ok_or(EtfError::UnknownKind(kind))?;
                 Token::Opaque { kind, data: self.counted()? }
+            }
+            tags::OBJECT => {
+                let kind = self.u8()?;
+                let kind = ObjectKind::from_byte(kind).ok_or(EtfError::UnknownKind(kind))?;
+                Token::Object { kind, id: u64::from_le_bytes(*self.array()?) }
             }
             _ => return Err(EtfError::UnknownTag(tag)),
         })

@@ -24,7 +24,7 @@ pub const BLOB: u8 = 10;
 pub const NDARRAY: u8 = 11;
 /// Private: pid, reference, port or fun: kind, `u32` length, data.
 pub const OPAQUE: u8 = 12;
-/// Private: handle of a Python object.
+/// Private: handle of an object that the worker keeps: kind, `u64` id.
 pub const OBJECT: u8 = 13;
 
 /// IEEE double.
@@ -78,6 +78,27 @@ impl BlobKind {
             2 => Some(Self::Str),
             3 => Some(Self::Binary),
             4 => Some(Self::Buffer),
+            _ => None,
+        }
+    }
+}
+
+/// What an object handle stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ObjectKind {
+    /// Any object.
+    Object = 1,
+    /// A generator or another iterator.
+    Generator = 2,
+}
+
+impl ObjectKind {
+    /// The kind that a byte names, if it names one.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Object),
+            2 => Some(Self::Generator),
             _ => None,
         }
     }

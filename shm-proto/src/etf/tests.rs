@@ -19,6 +19,7 @@ enum Value {
     Map(Vec<(Value, Value)>),
     Blob(BlobKind, u64, u64),
     Opaque(OpaqueKind, Vec<u8>),
+    Object(ObjectKind, u64),
     Array(String, Vec<u64>, Vec<u8>),
 }
 
@@ -57,6 +58,7 @@ fn write(writer: &mut Writer<'_>, value: &Value) {
         }
         Value::Blob(kind, offset, len) => writer.blob(*kind, *offset, *len),
         Value::Opaque(kind, data) => writer.opaque(*kind, data).expect(fits),
+        Value::Object(kind, id) => writer.object(*kind, *id),
         Value::Array(dtype, shape, data) => {
             writer.ndarray_header(dtype, shape).expect(fits);
             writer.bytes(data).expect(fits);
@@ -94,6 +96,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Value, EtfError> {
         }
         Token::Blob { kind, offset, len } => Value::Blob(kind, offset, len),
         Token::Opaque { kind, data } => Value::Opaque(kind, data.to_vec()),
+        Token::Object { kind, id } => Value::Object(kind, id),
         Token::Ndarray { dtype, shape } => match reader.next()? {
             Token::Bytes(data) => Value::Array(dtype.to_owned(), shape.collect(), data.to_vec()),
             _ => return Err(EtfError::UnknownTag(0)),
@@ -122,6 +125,7 @@ fn value() -> impl Strategy<Value = Value> {
         ".{0,255}".prop_map(Value::Atom),
         (any::<u64>(), any::<u64>()).prop_map(|(offset, len)| Value::Blob(BlobKind::Buffer, offset, len)),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(|data| Value::Opaque(OpaqueKind::Fun, data)),
+        any::<u64>().prop_map(|id| Value::Object(ObjectKind::Generator, id)),
         (".{0,8}", prop::collection::vec(any::<u64>(), 0..4), prop::collection::vec(any::<u8>(), 0..9))
             .prop_map(|(dtype, shape, data)| Value::Array(dtype, shape, data)),
     ];

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::tags::{self, BlobKind, OpaqueKind};
+use super::tags::{self, BlobKind, ObjectKind, OpaqueKind};
 
 /// A value has more bytes than its length field can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -232,6 +232,12 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(&len.to_le_bytes());
         self.out.extend_from_slice(data);
         Ok(())
+    }
+
+    /// An object that the worker keeps.
+    pub fn object(&mut self, kind: ObjectKind, id: u64) {
+        self.tagged(tags::OBJECT, [kind as u8]);
+        self.out.extend_from_slice(&id.to_le_bytes());
     }
 
     /// Data that lies `offset` bytes into the blob area.

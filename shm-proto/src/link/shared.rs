@@ -7,7 +7,7 @@ use crate::{
     bell::{FLAG_STRIDE, Flag},
     callback::SlotMemory,
     cell::CellMemory,
-    layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, HISTOGRAM, SLOT},
+    layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, SLOT, TELEMETRY},
     memory::{Bytes, Words},
     ring::RingMemory,
     segment::Mapping,
@@ -95,7 +95,7 @@ impl Shared {
     }
 
     pub(super) fn telemetry(&self) -> Telemetry {
-        Telemetry::new(Words::new(&self.up, self.geometry.up().telemetry, 1 + HISTOGRAM, 8))
+        Telemetry::new(Words::new(&self.up, self.geometry.up().telemetry, TELEMETRY, 8))
     }
 
     pub(super) fn start(&self, position: u64) -> &Arbiter {

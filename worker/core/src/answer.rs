@@ -7,6 +7,7 @@ use shm_proto::request::{Header, Options};
 use shm_proto::response::Status;
 
 use crate::exception;
+use crate::handle;
 use crate::module;
 use crate::object::Object;
 use crate::reply;
@@ -110,6 +111,16 @@ impl Answer {
         }
     }
 
+    /// Forgets an answer that will not be sent.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn discard(&mut self) {
+        // SAFETY: the caller's promise.
+        unsafe { handle::release_unsent(&self.payload) };
+        self.clear();
+    }
+
     fn refuse(&mut self, text: &str) {
         self.payload.push(Status::Refused as u8);
         let mut writer = Writer::new(&mut self.payload);
@@ -128,7 +139,8 @@ impl Answer {
     /// Publishes the answer, waiting for room without the GIL.
     pub fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64) {
         if let Err(error) = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs) {
-            self.clear();
+            // SAFETY: answers are sent with the GIL held.
+            unsafe { self.discard() };
             self.refuse(&error.to_string());
             // A reason of a few bytes fits into the ring.
             let _ = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs);

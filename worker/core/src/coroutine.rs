@@ -142,7 +142,10 @@ unsafe fn answer_request(answer: &mut Answer, id: u64, value: Option<Object>) {
             Some(value) => answer.value(Some(value), options).map_err(Failure::from),
             None => Err(Failure::Raised),
         };
-        let Some(pending) = take_pending(id) else { return };
+        let Some(pending) = take_pending(id) else {
+            answer.discard();
+            return;
+        };
         if let Err(failure) = outcome {
             answer.failure(failure, options, pending.interrupted);
         }

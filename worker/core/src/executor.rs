@@ -11,6 +11,7 @@ use crate::answer::{Answer, Failure};
 use crate::callable::{Callables, Names};
 use crate::coroutine;
 use crate::fork;
+use crate::handle;
 use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
@@ -159,6 +160,8 @@ impl Executor {
                 Kind::Call => self.call(terms, header.options, extent),
                 Kind::Eval => self.eval(terms, header.options, extent),
                 Kind::Exec => self.exec(terms),
+                Kind::Method => self.method(terms, header.options, extent),
+                Kind::Release => release(terms),
             };
             // Arguments are let go only now: finalisers of theirs may run Python code, which must not see a
             // half-made call.
@@ -200,15 +203,52 @@ impl Executor {
         }
     }
 
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline(never)]
+    unsafe fn method(
+        &mut self,
+        terms: &[u8],
+        options: Options,
+        extent: Option<&ExtentRef<'_>>,
+    ) -> Result<Option<Object>, Failure> {
+        let mut reader = Reader::new(terms, Limits::default());
+        let path = reader.name()?;
+        // SAFETY: the GIL is held; the object is borrowed from the arguments, which are held to the end of the request.
+        unsafe {
+            self.args.decode(&mut reader, options, extent)?;
+            let object = *self.args.positional().first().ok_or(EtfError::Truncated)?;
+            let mut method = Object::borrowed(object).ok_or(Failure::Raised)?;
+            for part in path.split('.') {
+                let name = Object::text(part).ok_or(Failure::Raised)?;
+                method = Object::owned(ffi::PyObject_GetAttr(method.as_ptr(), name.as_ptr())).ok_or(Failure::Raised)?;
+            }
+            self.apply_from(1, &method).map(Some)
+        }
+    }
+
     /// Calls with the decoded arguments.
     ///
     /// # Safety
     /// The GIL is held.
     #[inline]
     unsafe fn apply(&mut self, callable: &Object) -> Result<Object, Failure> {
-        let count = self.args.positional().len() | ARGUMENTS_OFFSET;
-        let (arguments, kwargs) = (self.args.as_mut_ptr(), self.args.kwargs());
-        // SAFETY: the arguments are live objects with a writable slot in front, as the offset flag promises.
+        // SAFETY: the caller's promise; there are no arguments to leave out.
+        unsafe { self.apply_from(0, callable) }
+    }
+
+    /// Calls with the decoded arguments, the first `skipped` left out.
+    ///
+    /// # Safety
+    /// The GIL is held, and there are as many arguments.
+    #[inline]
+    unsafe fn apply_from(&mut self, skipped: usize, callable: &Object) -> Result<Object, Failure> {
+        let offset = if skipped == 0 { ARGUMENTS_OFFSET } else { 0 };
+        let count = (self.args.positional().len() - skipped) | offset;
+        // SAFETY: there are at least `skipped` arguments.
+        let arguments = unsafe { self.args.as_mut_ptr().add(skipped) };
+        let kwargs = self.args.kwargs();
+        // SAFETY: the arguments are live objects, and the slot in front may be written where the offset flag says so.
         unsafe {
             Object::owned((symbols().vectorcall_dict)(callable.as_ptr(), arguments, count, kwargs))
                 .ok_or(Failure::Raised)
@@ -250,4 +290,19 @@ impl Executor {
         unsafe { self.scripts.run(program) }.ok_or(Failure::Raised)?;
         Ok(None)
     }
+}
+
+/// Lets go of the objects that a request names.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+#[cold]
+unsafe fn release(ids: &[u8]) -> Result<Option<Object>, Failure> {
+    let (ids, rest) = ids.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(EtfError::Truncated.into());
+    }
+    // SAFETY: the caller's promise. What finalisers raise is reported by Python and goes no further.
+    unsafe { handle::release(ids.iter().map(|id| u64::from_le_bytes(*id))) };
+    Ok(None)
 }

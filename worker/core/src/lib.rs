@@ -20,6 +20,7 @@ mod callable;
 mod coroutine;
 mod exception;
 mod executor;
+mod handle;
 mod reply;
 mod script;
 mod value;

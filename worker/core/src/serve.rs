@@ -14,7 +14,7 @@ use pyo3::ffi;
 use shm_proto::arbiter::Side;
 use shm_proto::control::FromWorker;
 use shm_proto::link::WorkerLink;
-use shm_proto::request::Header;
+use shm_proto::request::{Header, Kind};
 use shm_proto::ring::Consumer;
 
 use crate::clock::{Clock, ticks};
@@ -23,6 +23,7 @@ use crate::exception;
 use crate::executor::{Executor, Outcome};
 use crate::fork;
 use crate::gil;
+use crate::handle;
 use crate::idle::Idle;
 use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
@@ -96,6 +97,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
             }
         };
         let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
+        handle::show_in(&link.telemetry);
         fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
         let shared = Arc::new(Shared {
@@ -304,7 +306,9 @@ impl Server {
             let done = answer.complete(link, header);
             let now = ticks();
             let service_ns = self.clock.nanos(now.saturating_sub(started));
-            link.telemetry.record(service_ns);
+            if header.kind != Kind::Release {
+                link.telemetry.record(service_ns);
+            }
             if !done {
                 answer.publish(link, header, service_ns);
             }

@@ -19,7 +19,7 @@ use crate::gil;
 use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
-use crate::serve::{Server, Shared};
+use crate::serve::{Server, Shared, ring_if_waiting};
 
 /// Stack of an executor, in bytes: at 2 MiB a recursive `sorted` overflows it before Python's own limit.
 const STACK: i64 = 8 << 20;
@@ -121,6 +121,7 @@ unsafe fn follow(server: &mut Server) {
         unsafe {
             server.serve_available();
             if server.shared().main_waits() || server.shared().leave_ring() {
+                ring_if_waiting(&server.shared().link);
                 gil::released(|| wait(server.shared()));
             }
         }

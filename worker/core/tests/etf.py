@@ -10,6 +10,10 @@ class Atom(str):
     """An atom, where it has to be told from a binary."""
 
 
+class Handle(tuple):
+    """Kind and id of an object that a worker keeps."""
+
+
 class Tagged:
     """A value with a tag that only the node writes."""
 
@@ -23,6 +27,10 @@ def opaque(kind: int, data: bytes) -> Tagged:
 
 def blob(kind: int, offset: int, length: int) -> Tagged:
     return Tagged(struct.pack("<BBQQ", 10, kind, offset, length))
+
+
+def handle(kind: int, ident: int) -> Tagged:
+    return Tagged(struct.pack("<BBQ", 13, kind, ident))
 
 
 def raw_bytes(data: bytes) -> Tagged:
@@ -138,6 +146,8 @@ def _decode(data: bytes, blobs: bytes) -> tuple[Any, bytes]:
     if tag == 12:
         size = struct.unpack("<I", data[1:5])[0]
         return ("opaque", data[0], data[5 : 5 + size]), data[5 + size :]
+    if tag == 13:
+        return Handle(struct.unpack("<BQ", data[:9])), data[9:]
     if tag == 11:
         size = struct.unpack("<H", data[:2])[0]
         dtype, data = data[2 : 2 + size].decode(), data[2 + size :]

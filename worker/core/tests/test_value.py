@@ -40,6 +40,7 @@ except ImportError:
 NIL, UNDEFINED = 1, 2
 NDARRAY_BINARY, UNKNOWN_REF, UNKNOWN_ERROR = 1 << 2, 1 << 3, 2 << 3
 BINARY_BYTES, RETURN_REF = 1 << 5, 1 << 7
+OBJECT, GENERATOR = 1, 2
 
 
 def up(value, options=0):
@@ -379,18 +380,109 @@ class Up(Case):
         self.same(up(values), [str(value).encode() for value in values])
         self.same(up(Colour.RED), b"Colour.RED")
         self.refuses_object("Data", [Data(1)], UNKNOWN_ERROR)
-        self.refuses_object("Data", Data(1), UNKNOWN_REF)
-        self.refuses_object("list", [1], RETURN_REF)
         with self.assertRaises(KeyError):
             core.encode([1, Fails()])
         with self.assertRaises(KeyError):
             core.encode({Fails(): 1})
 
     def test_iterators(self):
-        self.refuses_object("generator", (x for x in ()))
-        self.refuses_object("map", map(str, [1]))
+        async def letters():
+            yield "a"
+
+        for iterator in ((x for x in ()), map(str, [1]), letters()):
+            for options in (0, UNKNOWN_REF, UNKNOWN_ERROR):
+                kind, ident = self.handle(up(iterator, options))
+                self.assertEqual(kind, GENERATOR)
+                self.assertIs(down(etf.handle(kind, ident)), iterator)
+                core.release([ident])
         iterator = iter([1])
         self.same(up([iterator]), [str(iterator).encode()])
+        self.assertEqual(core.kept(), 0)
+
+    def handle(self, value):
+        self.assertIsInstance(value, etf.Handle)
+        return value
+
+    def test_handles(self):
+        for value in (None, 1, "a", [1], (x for x in ()), object()):
+            kind, ident = self.handle(up(value, RETURN_REF))
+            self.assertEqual(kind, OBJECT)
+            self.assertIs(down(etf.handle(kind, ident)), value)
+            self.assertIs(down([etf.handle(GENERATOR, ident)])[0], value)
+            core.release([ident])
+            self.refuses_handle(ident)
+        thing = object()
+        plain, (kind, ident), nested = up([1, thing, {"k": thing}], UNKNOWN_REF)
+        self.assertEqual((plain, kind), (1, OBJECT))
+        ((_, (_, other)),) = nested
+        self.assertNotEqual(other, ident)
+        self.assertIs(down(etf.handle(kind, other)), thing)
+        self.assertEqual(core.kept(), 2)
+        core.release([ident, ident, other, 0, 2**64 - 1])
+        self.assertEqual(core.kept(), 0)
+
+    def refuses_handle(self, ident):
+        with self.assertRaises(core.Refused) as caught:
+            down(etf.handle(OBJECT, ident))
+        reason = etf.decode(caught.exception.args[0])
+        self.assertEqual(reason[0], Atom("badarg"))
+        self.assertIn(b"released", reason[1])
+
+    def test_slots_are_used_again_but_ids_are_not(self):
+        seen = set()
+        for _ in range(1000):
+            _, ident = up(object(), RETURN_REF)
+            self.assertNotIn(ident, seen)
+            seen.add(ident)
+            core.release([ident])
+        self.assertLessEqual(max(ident & 0xFFFFFFFF for ident in seen), 20)
+        self.assertEqual(core.kept(), 0)
+        _, alive = up(object(), RETURN_REF)
+        for ident in (*seen, alive + (1 << 32), alive - (1 << 32), 0, 2**64 - 1):
+            self.refuses_handle(ident)
+        core.release([*seen, alive + (1 << 32)])
+        self.assertEqual(core.kept(), 1)
+        core.release([alive])
+
+    def test_a_failed_encoding_keeps_nothing(self):
+        cycle = [object()]
+        cycle.append(cycle)
+
+        self.refuses_object("cycle", cycle, UNKNOWN_REF)
+        self.refuses_object("duplicate_key", [object(), {"a": object(), b"a": 2}], UNKNOWN_REF)
+        self.assertEqual(core.kept(), 0)
+
+    def test_objects_are_let_go(self):
+        class Thing:
+            def __init__(self, gone):
+                self.gone = gone
+
+            def __del__(self):
+                # The table may be used while one of its objects goes.
+                _, inner = up(object(), RETURN_REF)
+                core.release([inner])
+                self.gone.append(1)
+
+        gone = []
+        idents = [up(Thing(gone), RETURN_REF)[1] for _ in range(10)]
+        gc.collect()
+        self.assertEqual(gone, [])
+        core.release(idents)
+        self.assertEqual(len(gone), 10)
+        self.assertEqual(core.kept(), 0)
+
+    def test_a_key_that_is_refused_gets_a_handle_of_its_own(self):
+        unhashable = [1]
+        kind, ident = up(unhashable, RETURN_REF)
+        with self.assertRaises(core.Refused) as caught:
+            down([etf.handle(kind, ident), Map([(1, 2), (etf.handle(kind, ident), 2)])])
+        tag, (_, shown) = etf.decode(caught.exception.args[0])
+        self.assertEqual(tag, Atom("unsupported_term"))
+        self.assertNotEqual(shown, ident)
+        self.assertEqual(core.kept(), 2)
+        core.release([shown])
+        self.assertIs(down(etf.handle(kind, ident)), unhashable)
+        core.release([ident])
 
     def test_colliding_keys(self):
         class Identity(str):

@@ -23,6 +23,9 @@ pub enum DecodeError {
     /// Python cannot hash a key, which is here encoded for the node.
     #[error("could not decode a map: Python cannot hash one of its keys")]
     UnsupportedKey(Vec<u8>),
+    /// A handle's object was let go.
+    #[error("could not find the object of a handle: it was released")]
+    Released,
     /// A Python exception is set.
     #[error("could not decode a term: Python raised an exception")]
     Python,
@@ -247,7 +250,8 @@ impl<'e> Decoder<'e> {
     fn bad_key(&self, status: i32, start: &Reader<'_>) -> DecodeError {
         let encode = || {
             let frame = self.frames.last().expect("a key belongs to the dict on top");
-            super::refusal::copy_key(start, frame.key_from, frame.key_to, self.extent)
+            // SAFETY: only called with the GIL held.
+            unsafe { super::refusal::copy_key(start, frame.key_from, frame.key_to, self.extent) }
         };
         if status >= 0 {
             return encode().map_or_else(|error| error, DecodeError::DuplicateKey);

@@ -6,6 +6,7 @@ use shm_proto::etf::{BlobKind, EtfError, Reader, Token};
 
 use super::decode::{Container, DecodeError, Decoder};
 use super::{buffer, ndarray, opaque, text};
+use crate::handle;
 
 impl<'e> Decoder<'e> {
     /// The object of a term without parts, or NULL after a container was put on the stack. `is_name`: a text is likely to come
@@ -89,6 +90,10 @@ impl<'e> Decoder<'e> {
                         }
                     }
                 }
+                Token::Object { id, .. } => match handle::get(id) {
+                    Some(object) => object.into_ptr(),
+                    None => return Err(DecodeError::Released),
+                },
                 Token::AsTuple => match reader.next()? {
                     Token::Tuple(0) => ffi::PyTuple_New(0),
                     Token::Tuple(count) => {

@@ -13,13 +13,14 @@
 use std::collections::HashSet;
 
 use pyo3::ffi::{self, PyObject};
-use shm_proto::etf::Writer;
+use shm_proto::etf::{ObjectKind, Writer};
 use shm_proto::request::Options;
 use thiserror::Error;
 
 use super::extent::BlobSink;
 use super::inspect;
 use super::interp::{Interp, interp};
+use crate::handle;
 use crate::object::Object;
 use crate::symbols::{Symbols, symbols};
 
@@ -43,7 +44,8 @@ pub enum EncodeError {
 /// Appends the term of `object` to `out`; its large parts go into `blobs`.
 ///
 /// May run Python code: `__str__` of objects that have no term, methods of arrays. What was appended before an error is the caller's
-/// to drop, and so are the blobs.
+/// to drop, and so are the blobs; no handle is left of it. What it wrote on success may hold handles, see
+/// [`handle::release_unsent`].
 ///
 /// # Errors
 /// [`EncodeError`].
@@ -66,16 +68,17 @@ pub unsafe fn encode_value(
         keys: Vec::new(),
         key_depth: 0,
         python_ran: 0,
+        handles: Vec::new(),
     };
     // SAFETY: the caller's promise.
     unsafe {
-        match encoder.plain(object) {
-            Some(_) => return Ok(()),
-            None if options.has(Options::RETURN_REF) => return Err(unsupported(object)),
-            None => {}
+        if options.has(Options::RETURN_REF) {
+            return encoder.handle(ObjectKind::Object, object);
         }
-        encoder.other(object)?;
-        encoder.run()
+        match encoder.plain(object) {
+            Some(_) => Ok(()),
+            None => encoder.whole(object),
+        }
     }
 }
 
@@ -138,9 +141,27 @@ pub(super) struct Encoder<'a> {
     key_depth: usize,
     /// Counts the occasions on which Python code may have run.
     python_ran: u64,
+    /// Handles that were written.
+    handles: Vec<u64>,
 }
 
 impl Encoder<'_> {
+    /// Writes an object with everything in it.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline(never)]
+    unsafe fn whole(&mut self, object: *mut PyObject) -> Result<(), EncodeError> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let written = self.other(object).and_then(|_| self.run());
+            if written.is_err() {
+                handle::release(std::mem::take(&mut self.handles));
+            }
+            written
+        }
+    }
+
     /// Writes everything on the stack.
     ///
     /// # Safety
@@ -394,6 +415,23 @@ impl Encoder<'_> {
             false
         };
         if found { Err(EncodeError::Cycle) } else { Ok(()) }
+    }
+
+    /// Writes a handle and keeps the object for it.
+    ///
+    /// # Safety
+    /// The GIL is held and `object` is alive.
+    #[inline(never)]
+    pub(super) unsafe fn handle(&mut self, kind: ObjectKind, object: *mut PyObject) -> Result<(), EncodeError> {
+        // SAFETY: the caller's promise.
+        let id = unsafe {
+            let object = Object::borrowed(object).ok_or(EncodeError::Python)?;
+            let class = ffi::Py_TYPE(object.as_ptr());
+            handle::keep(object).ok_or_else(|| EncodeError::Unsupported { type_name: inspect::class_name(class) })?
+        };
+        self.handles.push(id);
+        self.writer.object(kind, id);
+        Ok(())
     }
 
     /// Python code is about to run, or may have run.

@@ -2,7 +2,7 @@
 
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
-use shm_proto::etf::TooLong;
+use shm_proto::etf::{ObjectKind, TooLong};
 use shm_proto::request::{NoneAs, UnknownAs};
 
 use super::atom::MAX_CHARACTERS;
@@ -87,10 +87,22 @@ pub(super) unsafe fn encode(
                 return result.map(|()| DONE);
             }
         }
-        if encoder.at_top() && ffi::PyIter_Check(pointer) != 0 {
-            return Err(unsupported(pointer));
+        if encoder.at_top() && iterates(object) {
+            return encoder.handle(ObjectKind::Generator, pointer).map(|()| DONE);
         }
         unknown(encoder, object).map(|()| DONE)
+    }
+}
+
+/// Whether an object is an iterator, synchronous or not.
+///
+/// # Safety
+/// The GIL is held.
+unsafe fn iterates(object: &Object) -> bool {
+    // SAFETY: the GIL is held and the object is alive.
+    unsafe {
+        let class = ffi::Py_TYPE(object.as_ptr()).cast();
+        ffi::PyIter_Check(object.as_ptr()) != 0 || ffi::PyObject_HasAttrString(class, c"__anext__".as_ptr()) != 0
     }
 }
 
@@ -239,7 +251,8 @@ pub(super) unsafe fn unknown(encoder: &mut Encoder<'_>, object: &Object) -> Resu
                 let string = Object::owned(ffi::PyObject_Str(object.as_ptr())).ok_or(EncodeError::Python)?;
                 text(encoder, &string)
             }
-            UnknownAs::Ref | UnknownAs::Error => Err(unsupported(object.as_ptr())),
+            UnknownAs::Ref => encoder.handle(ObjectKind::Object, object.as_ptr()),
+            UnknownAs::Error => Err(unsupported(object.as_ptr())),
         }
     }
 }

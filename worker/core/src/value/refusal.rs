@@ -5,6 +5,7 @@ use shm_proto::etf::{Reader, Token, TooLong, Writer};
 use super::decode::DecodeError;
 use super::encode::EncodeError;
 use super::extent::ExtentRef;
+use crate::handle;
 
 impl DecodeError {
     /// Appends the reason as a term, such as `{unsupported_term, K}`; `false` if a Python exception is set that says it.
@@ -20,7 +21,7 @@ impl DecodeError {
                 pair(out, "unsupported_term");
                 out.extend_from_slice(key);
             }
-            Self::Etf(_) | Self::Malformed(_) => {
+            Self::Etf(_) | Self::Malformed(_) | Self::Released => {
                 pair(out, "badarg");
                 binary(out, &self.to_string());
             }
@@ -57,8 +58,11 @@ fn binary(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Copies the key at `from..to` of `start`'s buffer in the form in which values go to the node: no tags that only go down, no
-/// blobs of the request's extent.
-pub(super) fn copy_key(
+/// blobs of the request's extent, and handles of its own.
+///
+/// # Safety
+/// The GIL is held.
+pub(super) unsafe fn copy_key(
     start: &Reader<'_>,
     from: usize,
     to: usize,
@@ -67,17 +71,19 @@ pub(super) fn copy_key(
     let mut reader = start.clone();
     let mut key = Vec::new();
     while reader.position() < to {
-        let kept = key.len();
-        let inside = reader.position() >= from;
-        copy_token(&mut reader, extent, &mut Writer::new(&mut key))?;
-        if !inside {
-            key.truncate(kept);
+        if reader.position() < from {
+            reader.next()?;
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { copy_token(&mut reader, extent, &mut Writer::new(&mut key))? };
         }
     }
     Ok(key)
 }
 
-fn copy_token(
+/// # Safety
+/// The GIL is held.
+unsafe fn copy_token(
     reader: &mut Reader<'_>,
     extent: Option<&ExtentRef<'_>>,
     writer: &mut Writer<'_>,
@@ -114,6 +120,12 @@ fn copy_token(
             writer.ndarray_header(dtype, &shape.collect::<Vec<_>>()).map_err(too_long)?;
         }
         Token::Opaque { kind, data } => writer.opaque(kind, data).map_err(too_long)?,
+        Token::Object { kind, id } => {
+            // The node lets go of every handle that it is sent, so the one that it has must not come back to it.
+            // SAFETY: the caller's promise.
+            let id = unsafe { handle::get(id).and_then(|object| handle::keep(object)) };
+            writer.object(kind, id.ok_or(DecodeError::Released)?);
+        }
         Token::AsTuple => {}
     }
     Ok(())

@@ -125,6 +125,20 @@ fn time_decode(py: Python<'_>, terms: &[u8], rounds: u32) -> PyResult<f64> {
     Ok(start.elapsed().as_nanos() as f64 / f64::from(rounds))
 }
 
+/// Lets go of objects by the ids of their handles.
+#[pyfunction]
+fn release(ids: Vec<u64>) {
+    // SAFETY: CPython calls this with the GIL held.
+    unsafe { crate::handle::release(ids) };
+}
+
+/// How many objects are kept for handles.
+#[pyfunction]
+fn kept() -> usize {
+    // SAFETY: CPython calls this with the GIL held.
+    unsafe { crate::handle::kept() }
+}
+
 /// How many extents are alive.
 #[pyfunction]
 fn leases() -> usize {
@@ -143,6 +157,8 @@ fn _value_selftest(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(call, module)?)?;
     module.add_function(wrap_pyfunction!(time_encode, module)?)?;
     module.add_function(wrap_pyfunction!(time_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(release, module)?)?;
+    module.add_function(wrap_pyfunction!(kept, module)?)?;
     module.add_function(wrap_pyfunction!(leases, module)?)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use shm_proto::arbiter::Side;
 use shm_proto::control::{FromWorker, ToWorker};
-use shm_proto::etf::Writer;
+use shm_proto::etf::{ObjectKind, Writer};
 use shm_proto::layout::Geometry;
 use shm_proto::link::NodeLink;
 use shm_proto::request::{Extent, Header, Kind, Options, Place};
@@ -389,15 +389,18 @@ pub enum Arg<'a> {
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
+    /// Id of a handle.
+    Object(u64),
 }
 
 impl Arg<'_> {
-    fn write(&self, w: &mut Writer<'_>) {
+    pub fn write(&self, w: &mut Writer<'_>) {
         match *self {
             Arg::Int(value) => w.int(value),
             Arg::Float(value) => w.float(value),
             Arg::Text(text) => w.binary(text.as_bytes()).unwrap(),
             Arg::Bytes(data) => w.bytes(data).unwrap(),
+            Arg::Object(id) => w.object(ObjectKind::Object, id),
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Job {
     HolderDown(crate::resource::Owned<crate::semaphore::Holder>),
     /// The py_worker that owns an incarnation ended.
     OwnerDown(std::sync::Arc<crate::incarnation::Incarnation>),
+    /// Nobody will answer the thread that waits at (slot, ticket).
+    CallLost(std::sync::Arc<crate::incarnation::Incarnation>, u32, u64),
 }
 
 static JOBS: SegQueue<Job> = SegQueue::new();
@@ -87,5 +89,6 @@ fn work(job: Job) {
         Job::WaiterDown(ticket) => ticket.abandoned(),
         Job::HolderDown(holder) => holder.abandoned(),
         Job::OwnerDown(incarnation) => incarnation.owner_down(),
+        Job::CallLost(incarnation, slot, ticket) => crate::callback::lost(&incarnation, slot, ticket),
     }
 }

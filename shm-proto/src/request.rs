@@ -73,6 +73,8 @@ impl Options {
     pub const RETURN_REF: u16 = 1 << 7;
     /// Nobody wants the reply.
     pub const CAST: u16 = 1 << 8;
+    /// The request comes from an Erlang function that Python called: the root of that chain of calls follows the header.
+    pub const NESTED: u16 = 1 << 12;
 
     /// Whether all bits of `mask` are set.
     pub fn has(self, mask: u16) -> bool {
@@ -123,13 +125,33 @@ pub struct Header {
     pub place: Place,
     /// Option bits.
     pub options: Options,
-    /// Bytes that follow the header in the record: the payload, or the extent.
+    /// Bytes that follow the header in the record: the root of a nested request, then the payload or the extent.
     pub len: u32,
 }
 
 impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
+    /// Bytes of the root that follows the header of a nested request.
+    pub const ROOT: usize = 8;
+
+    /// The first request of the chain of calls that this one belongs to: its own id, unless it is nested. `record` starts
+    /// with this header.
+    #[inline]
+    pub fn root(&self, record: &[u8]) -> u64 {
+        if !self.options.has(Options::NESTED) {
+            return self.id;
+        }
+        let root = record.get(Self::SIZE..).and_then(|rest| rest.first_chunk());
+        root.map_or(self.id, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// Payload or extent of this record, or nothing if the record is too short.
+    #[inline]
+    pub fn body<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        let root = if self.options.has(Options::NESTED) { Self::ROOT } else { 0 };
+        record.get(Self::SIZE + root..Self::SIZE + self.len as usize)
+    }
 
     /// The `cell` field for a ticket (from 1) and a cell index (below 4096).
     #[inline]

@@ -18,6 +18,8 @@
 %% Text of an error that reaches Python.
 -define(MAX_TEXT, 900).
 
+-define(IDLE, 1000).
+
 -type target() :: fun(([term()]) -> term()) | {module(), atom()}.
 %% Called with the list of the arguments.
 -type state() :: #{reference() => py_nif:call()}.
@@ -115,31 +117,41 @@ handle_cast(_Cast, State) ->
     {noreply, State}.
 
 %% @private
--spec handle_info(term(), state()) -> {noreply, state()}.
+-spec handle_info(term(), state()) -> {noreply, state()} | {noreply, state(), timeout() | hibernate}.
 handle_info({py_callback, Call, Kind, Caller, Worker, Name, Args}, State) ->
     {_, Monitor} = spawn_monitor(fun() -> run(Call, Kind, Caller, Worker, Name, Args) end),
     {noreply, State#{Monitor => Call}};
 handle_info({'DOWN', Monitor, process, _, normal}, State) ->
-    {noreply, maps:remove(Monitor, State)};
+    removed(maps:remove(Monitor, State));
 handle_info({'DOWN', Monitor, process, _, Reason}, State) ->
     case maps:take(Monitor, State) of
         {Call, Rest} ->
             %% Has no effect if the function had answered.
             ok = reply(Call, {error, text(exit, Reason)}),
-            {noreply, Rest};
+            removed(Rest);
         error ->
             {noreply, State}
     end;
 handle_info({py_send, To, Message}, State) ->
     _ = send(To, Message),
     {noreply, State};
+handle_info(timeout, State) ->
+    {noreply, State, hibernate};
 handle_info(_Info, State) ->
     {noreply, State}.
 
+%% A server with nothing to do keeps no garbage: that could hold the memory of a worker that is gone.
+-spec removed(state()) -> {noreply, state()} | {noreply, state(), timeout()}.
+removed(State) when map_size(State) =:= 0 -> {noreply, State, ?IDLE};
+removed(State) -> {noreply, State}.
+
 -spec send(term(), term()) -> ok.
 send(To, Message) when is_pid(To) ->
-    _ = erlang:send(To, Message, [noconnect]),
-    ok;
+    case erlang:send(To, Message, [noconnect]) of
+        ok -> ok;
+        %% Connecting may take long.
+        noconnect -> _ = spawn(fun() -> To ! Message end), ok
+    end;
 send(To, _Message) ->
     ?LOG_WARNING("erlang.send: nobody has the name ~tp", [To]).
 

@@ -137,6 +137,17 @@ impl Header {
 
     /// The first request of the chain of calls that this one belongs to: its own id, unless it is nested. `record` starts
     /// with this header.
+    ///
+    /// ```
+    /// use shm_proto::request::{Header, Kind, Options, Place};
+    /// let plain = Header { id: 7, cell: 0, kind: Kind::Exec, place: Place::Inline, options: Options(0), len: 3 };
+    /// let nested = Header { options: Options(Options::NESTED), len: 11, ..plain };
+    /// let record = |header: Header, rest: &[u8]| [&header.encode()[..], rest].concat();
+    /// let (first, second) = (record(plain, b"abc"), record(nested, b"\x05\0\0\0\0\0\0\0abc"));
+    /// assert_eq!((plain.root(&first), plain.body(&first)), (7, Some(&b"abc"[..])));
+    /// assert_eq!((nested.root(&second), nested.body(&second)), (5, Some(&b"abc"[..])));
+    /// assert_eq!(nested.body(&second[..30]), None);
+    /// ```
     #[inline]
     pub fn root(&self, record: &[u8]) -> u64 {
         if !self.options.has(Options::NESTED) {

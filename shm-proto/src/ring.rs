@@ -362,6 +362,19 @@ impl Consumer {
     /// The record at `position` or behind padding there, if it is committed; `position` is at or behind the head. For looking
     /// ahead: what lies before it stays where it is. Never waits.
     ///
+    /// ```
+    /// use shm_proto::ring::{RingMemory, pair};
+    /// let (producer, consumer) = pair(RingMemory::heap(64));
+    /// let positions: Vec<u64> = (0..3u8).map(|n| producer.publish(&[&[n; 100]]).unwrap()).collect();
+    /// let (mut found, mut from) = (Vec::new(), consumer.head());
+    /// while let Some(record) = consumer.look_ahead(from).unwrap() {
+    ///     found.push(record.position());
+    ///     from = record.end();
+    /// }
+    /// assert_eq!(found, positions);
+    /// assert_eq!(consumer.head(), positions[0]);
+    /// ```
+    ///
     /// # Errors
     /// As [`Consumer::next`].
     pub fn look_ahead(&self, mut position: u64) -> Result<Option<Record>, Corrupt> {

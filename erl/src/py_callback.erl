@@ -179,10 +179,14 @@ apply_target(registered, Name, Args, _Caller) ->
         {error, not_found} -> {error, bounded(unicode:characters_to_binary(io_lib:format("Function '~ts' not registered", [Name])))}
     end;
 apply_target(internal, Name, Args, Caller) ->
-    {ok, internal(Name, Args, Caller)}.
+    case internal(Name, Args, Caller) of
+        {error, Reason} -> {error, text(error, Reason)};
+        Value -> {ok, Value}
+    end.
 
 %% What module erlang of Python needs of the node.
--spec internal(binary(), [term()], pid() | undefined) -> term().
+-spec internal(binary(), [term()], pid() | undefined) ->
+    boolean() | pid() | port() | undefined | none | integer() | [term()] | {error, not_an_integer}.
 internal(<<"registered">>, [Name], _) -> element(1, find(Name)) =:= ok;
 internal(<<"self">>, [], Caller) -> Caller;
 internal(<<"whereis">>, [Name], _) -> whereis_name(Name);
@@ -191,12 +195,8 @@ internal(<<"state_set">>, [Key, Value], _) -> done(py_state:store(Key, Value));
 internal(<<"state_delete">>, [Key], _) -> done(py_state:remove(Key));
 internal(<<"state_keys">>, [], _) -> py_state:keys();
 internal(<<"state_clear">>, [], _) -> done(py_state:clear());
-internal(<<"state_incr">>, [Key, Amount], _) -> counted(py_state:incr(Key, Amount));
-internal(<<"state_decr">>, [Key, Amount], _) -> counted(py_state:decr(Key, Amount)).
-
--spec counted(integer() | {error, not_an_integer}) -> integer().
-counted({error, Reason}) -> error(Reason);
-counted(Value) -> Value.
+internal(<<"state_incr">>, [Key, Amount], _) -> py_state:incr(Key, Amount);
+internal(<<"state_decr">>, [Key, Amount], _) -> py_state:decr(Key, Amount).
 
 %% A value in a list, so that a stored None differs from nothing.
 -spec found({ok, term()} | {error, not_found}) -> [term()].

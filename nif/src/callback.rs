@@ -203,6 +203,11 @@ fn origin(incarnation: &Arc<Incarnation>, id: u64) -> Result<Origin, Corrupt> {
                 if entry.word.transition(generation, State::Live, State::Moving).is_err() {
                     continue;
                 }
+                if entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
+                    // It was moved to another worker: this one never started it.
+                    let _ = entry.word.transition(generation, State::Moving, State::Live);
+                    continue;
+                }
                 // SAFETY: we own the MOVING state.
                 let body = unsafe { entry.body() };
                 let permit = std::mem::take(&mut body.permit);

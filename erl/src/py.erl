@@ -15,6 +15,8 @@
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
+-export([register_function/2, register_function/3, unregister_function/1, inherit/1]).
+-export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
 -export_type([ref/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
@@ -297,6 +299,79 @@ reload(Module) ->
                 Failed -> {error, [{worker, Reason} || {_, Reason} <- Failed]}
             end
     end.
+
+%% Python calls Erlang.
+
+%% @doc Lets Python call a function as `erlang.call(Name, ...)', `erlang.NAME(...)' or after `from erlang import NAME'. It gets the
+%% list of the arguments and runs in a process of its own. A name that is taken gets the new function.
+-spec register_function(name(), fun(([term()]) -> term())) -> ok | {error, {badarg, name | function} | not_started}.
+register_function(Name, Fun) ->
+    py_callback:register(Name, Fun).
+
+%% @doc As {@link register_function/2}, for `Module:Function/1'.
+-spec register_function(name(), module(), atom()) -> ok | {error, {badarg, name | function} | not_started}.
+register_function(Name, Module, Function) ->
+    py_callback:register(Name, {Module, Function}).
+
+%% @doc Ends what {@link register_function/2} began.
+-spec unregister_function(name()) -> ok | {error, {badarg, name} | not_started}.
+unregister_function(Name) ->
+    py_callback:unregister(Name).
+
+%% @private The process that runs an Erlang function for Python goes to the worker that its caller is tied to.
+-spec inherit(py_nif:worker() | undefined) -> ok.
+inherit(undefined) ->
+    ok;
+inherit(Worker) ->
+    _ = put(?AFFINITY, Worker),
+    ok.
+
+%% State that Erlang and all workers share.
+
+%% @doc The value of a key.
+-spec state_fetch(term()) -> {ok, term()} | {error, not_found}.
+state_fetch(Key) ->
+    py_state:fetch(Key).
+
+%% @doc Sets the value of a key.
+-spec state_store(term(), term()) -> ok.
+state_store(Key, Value) ->
+    py_state:store(Key, Value).
+
+%% @doc Forgets a key.
+-spec state_remove(term()) -> ok.
+state_remove(Key) ->
+    py_state:remove(Key).
+
+%% @doc All keys, in no order.
+-spec state_keys() -> [term()].
+state_keys() ->
+    py_state:keys().
+
+%% @doc Forgets all keys.
+-spec state_clear() -> ok.
+state_clear() ->
+    py_state:clear().
+
+%% @doc Adds 1 to a counter and returns its new value. Atomic.
+-spec state_incr(term()) -> integer() | {error, not_an_integer}.
+state_incr(Key) ->
+    py_state:incr(Key).
+
+%% @doc Adds to a counter and returns its new value. Atomic.
+-spec state_incr(term(), integer()) -> integer() | {error, not_an_integer}.
+state_incr(Key, Amount) ->
+    py_state:incr(Key, Amount).
+
+%% @doc Subtracts 1 from a counter and returns its new value. Atomic.
+-spec state_decr(term()) -> integer() | {error, not_an_integer}.
+state_decr(Key) ->
+    py_state:decr(Key).
+
+%% @doc Subtracts from a counter and returns its new value. Atomic.
+-spec state_decr(term(), integer()) -> integer() | {error, not_an_integer}.
+state_decr(Key, Amount) ->
+    py_state:decr(Key, Amount).
 
 %% What runs.
 

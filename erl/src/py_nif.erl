@@ -10,11 +10,12 @@
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_info/1, alive/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_handle/1, release_handle/1]).
+-export([callback_enter/1, callback_reply/2, callback_reply_dirty/2]).
 -export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
 -export([encode/2, decode/2]).
 -export([library/0]).
 
--export_type([pool/0, worker/0, object/0, handle/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
+-export_type([pool/0, worker/0, object/0, handle/0, call/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
 
 -on_load(init/0).
 
@@ -26,6 +27,8 @@
 %% One Python object that a worker keeps for Erlang.
 -type handle() :: reference().
 %% One request that is in flight.
+-type call() :: reference().
+%% A Python thread that waits for an Erlang function.
 -type token() :: reference().
 %% A place in the queue of those that wait for a permit or for room in a ring.
 -type target() :: pool() | worker().
@@ -151,6 +154,19 @@ is_handle(_Term) -> erlang:nif_error(not_loaded).
 %% @doc Lets the worker drop an object before its handle is collected.
 -spec release_handle(object()) -> ok.
 release_handle(_Object) -> erlang:nif_error(not_loaded).
+
+%% @doc The calling process runs the function: its own requests belong to the chain of calls that waits for it.
+-spec callback_enter(call()) -> ok.
+callback_enter(_Call) -> erlang:nif_error(not_loaded).
+
+%% @doc Answers a call from Python with a value or the text of an error. `large': use {@link callback_reply_dirty/2}.
+%% `{error, Reason}': there is no Python object for the value, and Python waits still.
+-spec callback_reply(call(), {ok, term()} | {error, binary()}) -> ok | large | {error, term()}.
+callback_reply(_Call, _Result) -> erlang:nif_error(not_loaded).
+
+%% @doc As {@link callback_reply/2}, on a dirty scheduler, for answers with much data.
+-spec callback_reply_dirty(call(), {ok, term()} | {error, binary()}) -> ok | {error, term()}.
+callback_reply_dirty(_Call, _Result) -> erlang:nif_error(not_loaded).
 
 %% @doc Permits of the node's semaphore in use.
 -spec permits() -> non_neg_integer().

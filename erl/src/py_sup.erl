@@ -3,6 +3,7 @@
 %% <pre>
 %% py_sup ------ py_deadline
 %%           +-- py_exec_log
+%%           +-- py_callback
 %%           +-- pools ------ pool NAME ---- workers ---- py_worker, one per worker
 %%                        +-- ...       +--- py_pool
 %% </pre>
@@ -71,10 +72,13 @@ start_workers(Name, Spec) ->
 init(root) ->
     ok = py_pool:create_tables(),
     ok = py_exec_log:create_table(),
+    ok = py_callback:create_table(),
+    ok = py_state:create_table(),
     {ok,
         {#{strategy => one_for_one, intensity => 10, period => 10}, [
             worker(py_deadline, []),
             worker(py_exec_log, []),
+            worker(py_callback, []),
             #{id => pools, start => {?MODULE, start_pools, []}, type => supervisor, shutdown => infinity}
         ]}};
 init(pools) ->

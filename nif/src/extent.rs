@@ -6,7 +6,7 @@ use crate::term::{Blobs, Encoded};
 use shm_proto::arena::Lease;
 use shm_proto::blob::{AllocateError, Blob, View};
 use shm_proto::etf::ObjectKind;
-use shm_proto::request::{Extent, Header, Place};
+use shm_proto::request::{Extent, Place};
 
 /// Where a request's payload was put: what the node must know to take it back.
 pub enum Payload {
@@ -105,11 +105,11 @@ pub enum Carried {
 }
 
 impl Carried {
-    /// Copies the payload of a record that was read back.
-    pub fn copy(worker: &Incarnation, record: &[u8], payload: Option<&Payload>) -> Carried {
+    /// Copies the payload of a record that was read back; `inline` is what the record holds of it.
+    pub fn copy(worker: &Incarnation, inline: &[u8], payload: Option<&Payload>) -> Carried {
         let mut bytes = Vec::new();
         match payload {
-            None => Carried::Inline(record.get(Header::SIZE..).unwrap_or_default().to_vec()),
+            None => Carried::Inline(inline.to_vec()),
             Some(Payload::Arena { lease, terms_len }) => {
                 worker.link().request_arena.read_back(lease, &mut bytes);
                 Carried::Extent { bytes, terms_len: *terms_len }

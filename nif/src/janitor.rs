@@ -22,6 +22,8 @@ pub enum Job {
     OwnerDown(std::sync::Arc<crate::incarnation::Incarnation>),
     /// Handles of an incarnation were given up.
     ReleaseObjects(std::sync::Arc<crate::handle::Home>),
+    /// Nobody will answer the thread that waits at (slot, ticket).
+    CallLost(std::sync::Arc<crate::incarnation::Incarnation>, u32, u64),
 }
 
 static JOBS: SegQueue<Job> = SegQueue::new();
@@ -93,5 +95,6 @@ fn work(job: Job) {
         Job::HolderDown(holder) => holder.abandoned(),
         Job::OwnerDown(incarnation) => incarnation.owner_down(),
         Job::ReleaseObjects(home) => home.send(),
+        Job::CallLost(incarnation, slot, ticket) => crate::callback::lost(&incarnation, slot, ticket),
     }
 }

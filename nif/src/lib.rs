@@ -1,12 +1,14 @@
 //! The NIF of `erlang_python`: writes Python calls into shared-memory rings and brings their results back.
 //!
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
-//! a short answer, [`reader`] posts the others, [`cancel`] and [`teardown`] settle what gets none. [`slab`] holds what is
-//! in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps for us, [`pool`] the choice between them. The NIF keeps no Python object and
+//! a short answer, [`reader`] posts the others, [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
+//! gets none. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
+//! for us, [`pool`] the choice between them. The NIF keeps no Python object and
 //! never runs Python.
 
 mod backend;
 mod beam;
+mod callback;
 mod cancel;
 mod estimate;
 mod extent;
@@ -36,6 +38,7 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
     let opened = pool::POOL.open(env, c"py_pool")
         && incarnation::WORKER.open(env, c"py_worker")
         && cancel::PENDING.open(env, c"py_request")
+        && callback::CALL.open(env, c"py_call")
         && wait::TICKET.open(env, c"py_ticket")
         && semaphore::HOLDER.open(env, c"py_permits")
         && handle::HANDLE.open(env, c"py_object");

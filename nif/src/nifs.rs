@@ -4,6 +4,7 @@
 //! runs and what bounds it. `N` is a normal scheduler, `D` a dirty one.
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
+use crate::callback::CALL;
 use crate::cancel::{self, Cancelled, PENDING};
 use crate::handle::HANDLE;
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
@@ -12,6 +13,7 @@ use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use shm_proto::layout::Geometry;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 macro_rules! nifs {
@@ -56,6 +58,9 @@ nifs! {
     "unwait"/1 Normal => unwait;
     "interrupt"/1 Normal => interrupt;
     "in_flight"/1 Normal => in_flight;
+    "callback_enter"/1 Normal => callback_enter;
+    "callback_reply"/2 Normal => callback_reply;
+    "callback_reply_dirty"/2 DirtyCpu => callback_reply_dirty;
     "permits"/0 Normal => permits;
     "max_permits"/0 Normal => max_permits;
     "set_max_permits"/1 Normal => set_max_permits;
@@ -206,16 +211,18 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
     let owner = arg!(env, beam::map_get(env, args[0], "owner").and_then(|t| beam::get_pid(env, t)));
     let id = arg!(env, number("id"));
     let executors = number("executors").unwrap_or(1).clamp(1, 1024);
+    let max_threads = number("max_threads").unwrap_or(256).clamp(executors, 4096) as u16;
     let defaults = Geometry::default();
     let geometry = Geometry {
         ring_bytes: number("ring_size").map_or(defaults.ring_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
         arena_bytes: number("arena_size").map_or(defaults.arena_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
+        callback_slots: max_threads,
         ..defaults
     };
     let named = beam::map_get(env, args[0], "segments") == Some(beam::atom(env, "named"));
     let made = backend::create(geometry, named).and_then(|(link, mut handshake)| {
         handshake.executors = executors as u16;
-        handshake.max_threads = number("max_threads").unwrap_or(256).clamp(executors, 4096) as u16;
+        handshake.max_threads = max_threads;
         let frame = handshake.encode().map_err(|e| std::io::Error::other(e.to_string()))?;
         Ok((link, handshake.nonce, frame))
     });
@@ -373,6 +380,33 @@ fn interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
 /// N. Constant.
 fn in_flight(env: EnvPtr, args: &[Raw]) -> Raw {
     beam::boolean(cancel::in_flight(arg!(env, PENDING.get(env, args[0]))))
+}
+
+/// N. Constant.
+fn callback_enter(env: EnvPtr, args: &[Raw]) -> Raw {
+    arg!(env, CALL.get(env, args[0])).enter(env);
+    atoms().ok
+}
+
+/// N. Bounded by the encoder's budget; wakes one thread of a worker.
+fn callback_reply(env: EnvPtr, args: &[Raw]) -> Raw {
+    answer_callback(env, args, false)
+}
+
+/// D. Bounded by the size of the answer.
+fn callback_reply_dirty(env: EnvPtr, args: &[Raw]) -> Raw {
+    answer_callback(env, args, true)
+}
+
+fn answer_callback(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
+    let call = arg!(env, CALL.get(env, args[0]));
+    match beam::get_tuple(env, args[1]) {
+        Some(&[tag, value]) if tag == atoms().ok => call.reply(env, Ok(value), dirty),
+        Some(&[tag, text]) if tag == atoms().error => {
+            call.reply(env, Err(arg!(env, beam::get_binary(env, text))), dirty)
+        }
+        _ => bad_argument(env),
+    }
 }
 
 /// N. Constant.

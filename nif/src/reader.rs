@@ -9,7 +9,7 @@ use crate::incarnation::{DOWN, Incarnation, down_reason};
 use crate::pool::Pool;
 use crate::slab::{self, Body, Handed, ReplyTo};
 use crate::term::{self, Inline};
-use crate::{estimate, teardown};
+use crate::{callback, estimate, teardown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
@@ -123,9 +123,7 @@ pub fn drain(
         responses.copy(&found, record);
         responses.release(found);
         let link = incarnation.link();
-        if link.response_waiting().take() {
-            let _ = link.request_bell.ring();
-        }
+        link.response_waiting().take_and_wake();
         handle(incarnation, record)?;
     }
     Ok(true)
@@ -180,6 +178,8 @@ fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> 
         .ok_or(Corrupt("response length"))?;
     match header.kind {
         Kind::Reply => reply(incarnation, &header, payload),
+        Kind::Callback => callback::received(incarnation, &header, payload),
+        Kind::Send => callback::send(incarnation, &header, payload),
         _ => Err(Corrupt("response kind")),
     }
 }

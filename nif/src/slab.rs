@@ -61,6 +61,8 @@ pub struct Body {
     /// Slot of the service-time estimate.
     pub estimate: u32,
     pub pool: u32,
+    /// Root of the chain of calls; 0 for a request that is not nested.
+    pub root: u64,
 }
 
 impl Body {
@@ -263,6 +265,7 @@ fn new_entry(index: u32) -> Entry {
             moves: 0,
             estimate: 0,
             pool: 0,
+            root: 0,
         }),
         handed: UnsafeCell::new(None),
         index,

@@ -14,7 +14,7 @@ use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
-use crate::{estimate, semaphore, watch};
+use crate::{callback, estimate, semaphore, watch};
 use shm_proto::arbiter::Side;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::entry::State;
@@ -60,6 +60,8 @@ struct Submission<'a> {
     watch: bool,
     dirty: bool,
     permit: Permit,
+    /// Root of the chain of calls that the caller works for; 0: none.
+    root: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,10 +123,15 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
                 Follow::Other => return beam::error(env, term::EncodeError::other_worker(env, *handle).reason(env)),
             },
         };
+        let root = callback::root_of_caller(env);
+        let wire = (options & 0xFF) as u16
+            | if reply_to == ReplyTo::Cast { Options::CAST } else { 0 }
+            | if root != 0 { Options::NESTED } else { 0 };
         Submission {
             env,
             target,
-            options: Options((options & 0xFF) as u16 | if reply_to == ReplyTo::Cast { Options::CAST } else { 0 }),
+            root,
+            options: Options(wire),
             reply_to,
             reference,
             ticket,
@@ -272,6 +279,7 @@ impl Submission<'_> {
         body.moves = 0;
         body.estimate = self.estimate;
         body.pool = pool.map_or(0, |p| p.id);
+        body.root = self.root;
         body.permit = false;
         body.payload = None;
         let spins = if self.watch { watch::spins(worker, pool, self.estimate) } else { 0 };
@@ -344,20 +352,23 @@ impl Submission<'_> {
                 }
             }
         };
+        let root = self.root.to_le_bytes();
+        let root: &[u8] = if self.root != 0 { &root } else { &[] };
         let header = Header {
             id: entry.id(generation),
             cell: body.cell,
             kind: self.encoded.kind,
             place,
             options: self.options,
-            len: tail.len() as u32,
+            len: (root.len() + tail.len()) as u32,
         }
         .encode();
         let requests = &worker.link().requests;
-        let mut claim = match requests.claim(header.len() + tail.len()) {
+        let len = header.len() + root.len() + tail.len();
+        let mut claim = match requests.claim(len) {
             Err(PublishError::Full) => {
                 worker.link().request_waiting().raise();
-                requests.claim(header.len() + tail.len())
+                requests.claim(len)
             }
             other => other,
         }
@@ -376,6 +387,7 @@ impl Submission<'_> {
         let moved = entry.word.transition(generation, State::Free, state);
         debug_assert!(moved.is_ok());
         claim.write(&header);
+        claim.write(root);
         claim.write(tail);
         claim.commit();
         worker.wake();

@@ -8,7 +8,7 @@ use crate::slab::{self, Entry, Handed};
 use crate::{cancel, reader, registry};
 use shm_proto::arbiter::Side;
 use shm_proto::entry::State;
-use shm_proto::request::{Header, Place};
+use shm_proto::request::{Header, Options, Place};
 use shm_proto::ring::{Consumer, PublishError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -142,7 +142,8 @@ fn try_move(env: EnvPtr, incarnation: &Arc<Incarnation>, entry: &'static Entry, 
     if header.id != entry.id(generation) || link.starts(body.position).decide(body.position, Side::Node).is_err() {
         return false;
     }
-    let payload = Carried::copy(incarnation, &record, body.payload.as_ref());
+    let Some(inline) = header.body(&record) else { return false };
+    let payload = Carried::copy(incarnation, inline, body.payload.as_ref());
     body.moves += 1;
     incarnation.settle(body, true);
     entry.incarnation.store(0, Ordering::Relaxed);
@@ -248,12 +249,15 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
             &extent
         }
     };
-    header.len = tail.len() as u32;
+    let root = body.root.to_le_bytes();
+    let root: &[u8] = if header.options.has(Options::NESTED) { &root } else { &[] };
+    header.len = (root.len() + tail.len()) as u32;
+    let len = Header::SIZE + root.len() + tail.len();
     worker.enter();
     let requests = &worker.link().requests;
-    let claim = requests.claim(Header::SIZE + tail.len()).or_else(|_| {
+    let claim = requests.claim(len).or_else(|_| {
         worker.link().request_waiting().raise();
-        requests.claim(Header::SIZE + tail.len())
+        requests.claim(len)
     });
     let mut claim = match claim {
         Ok(claim) => claim,
@@ -274,6 +278,7 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
     entry.incarnation.store(worker.serial(), Ordering::Relaxed);
     let _ = entry.word.transition(parked.generation, State::Moving, State::Live);
     claim.write(&header.encode());
+    claim.write(root);
     claim.write(tail);
     claim.commit();
     worker.wake();

@@ -11,6 +11,9 @@
 //! | producer that met `Full` | `*_waiting` | `publish` once more | the consumer, after releasing records |
 //!
 //! On waking: [`Listener::drain`], [`Flag::lower`], then work until nothing is left.
+//!
+//! Threads of a worker that wait for room in the response ring are many, and one bell wakes one of them, perhaps one that
+//! waits for something else: they sleep on the flag itself, with [`Flag::sleep`] and [`Flag::take_and_wake`].
 
 use crate::{
     layout::LINE,
@@ -64,6 +67,23 @@ impl Flag {
     #[inline]
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+#[cfg(not(loom))]
+impl Flag {
+    /// Sleeps until [`Flag::take_and_wake`] lowers the flag or a signal arrives. Raise it and look once more before this.
+    pub fn sleep(&self) {
+        // All ways in which this ends mean the same: look again.
+        let _ = crate::futex::futex_wait(&self.0, 1, None);
+    }
+
+    /// As [`Flag::take`], for those who [`Flag::sleep`]: wakes them.
+    #[inline]
+    pub fn take_and_wake(&self) {
+        if self.take() {
+            crate::futex::futex_wake(&self.0);
+        }
     }
 }
 

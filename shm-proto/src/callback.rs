@@ -21,6 +21,7 @@ use nix::errno::Errno;
 
 use crate::{
     bell::Flag,
+    futex::{futex_wait, futex_wake},
     layout::CALLBACK_SLOT,
     memory::{Bytes, Words},
     request::{Malformed, Place, u32_at},
@@ -224,26 +225,4 @@ impl Waiter {
 
 fn lock(open: &Mutex<u64>) -> MutexGuard<'_, u64> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Address of the half of the word that a futex compares.
-fn low_half(word: &AtomicU64) -> *mut u32 {
-    const { assert!(cfg!(target_endian = "little")) };
-    word.as_ptr().cast()
-}
-
-fn futex_wait(word: &AtomicU64, seen: u32, timeout: Option<Duration>) -> Result<(), Errno> {
-    let limit = timeout.map(|t| libc::timespec {
-        tv_sec: libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: t.subsec_nanos().into(),
-    });
-    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the word stays mapped during the call (the reference lives on); the kernel only reads it and the limit.
-    let done = unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAIT, seen, limit) };
-    Errno::result(done).map(drop)
-}
-
-fn futex_wake(word: &AtomicU64) {
-    // SAFETY: a wake uses the address only as a key.
-    unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, i32::MAX) };
 }

@@ -34,6 +34,9 @@ pub mod request;
 pub mod response;
 pub mod ring;
 
+#[cfg(not(loom))]
+mod futex;
+
 pub mod entry;
 #[cfg(not(loom))]
 pub mod link;

@@ -77,6 +77,8 @@ impl Options {
     pub const RETURN_REF: u16 = 1 << 7;
     /// Nobody wants the reply.
     pub const CAST: u16 = 1 << 8;
+    /// The request comes from an Erlang function that Python called: the root of that chain of calls follows the header.
+    pub const NESTED: u16 = 1 << 12;
 
     /// Whether all bits of `mask` are set.
     pub fn has(self, mask: u16) -> bool {
@@ -127,13 +129,44 @@ pub struct Header {
     pub place: Place,
     /// Option bits.
     pub options: Options,
-    /// Bytes that follow the header in the record: the payload, or the extent.
+    /// Bytes that follow the header in the record: the root of a nested request, then the payload or the extent.
     pub len: u32,
 }
 
 impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
+    /// Bytes of the root that follows the header of a nested request.
+    pub const ROOT: usize = 8;
+
+    /// The first request of the chain of calls that this one belongs to: its own id, unless it is nested. `record` starts
+    /// with this header.
+    ///
+    /// ```
+    /// use shm_proto::request::{Header, Kind, Options, Place};
+    /// let plain = Header { id: 7, cell: 0, kind: Kind::Exec, place: Place::Inline, options: Options(0), len: 3 };
+    /// let nested = Header { options: Options(Options::NESTED), len: 11, ..plain };
+    /// let record = |header: Header, rest: &[u8]| [&header.encode()[..], rest].concat();
+    /// let (first, second) = (record(plain, b"abc"), record(nested, b"\x05\0\0\0\0\0\0\0abc"));
+    /// assert_eq!((plain.root(&first), plain.body(&first)), (7, Some(&b"abc"[..])));
+    /// assert_eq!((nested.root(&second), nested.body(&second)), (5, Some(&b"abc"[..])));
+    /// assert_eq!(nested.body(&second[..30]), None);
+    /// ```
+    #[inline]
+    pub fn root(&self, record: &[u8]) -> u64 {
+        if !self.options.has(Options::NESTED) {
+            return self.id;
+        }
+        let root = record.get(Self::SIZE..).and_then(|rest| rest.first_chunk());
+        root.map_or(self.id, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// Payload or extent of this record, or nothing if the record is too short.
+    #[inline]
+    pub fn body<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        let root = if self.options.has(Options::NESTED) { Self::ROOT } else { 0 };
+        record.get(Self::SIZE + root..Self::SIZE + self.len as usize)
+    }
 
     /// Never a correlation id.
     pub const NO_ID: u64 = u64::MAX;

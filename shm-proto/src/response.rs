@@ -56,7 +56,7 @@ pub struct Header {
     pub kind: Kind,
     /// Where the payload lies.
     pub place: Place,
-    /// Reserved, 0.
+    /// [`Header::INTERNAL`] or 0.
     pub flags: u16,
     /// Bytes that follow the header in the record: the payload, or the extent.
     pub len: u32,
@@ -67,6 +67,10 @@ pub struct Header {
 impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
+    /// Flag of a callback: its name is one of the node's own functions, not one that a program registered.
+    pub const INTERNAL: u16 = 1;
+    /// The correlation id of what no request published: another thread of the program did.
+    pub const NO_REQUEST: u64 = u64::MAX;
 
     /// The wire form.
     #[inline]
@@ -105,5 +109,42 @@ impl Header {
             len: u32_at(b, 12),
             service_ns: u64_at(b, 16),
         })
+    }
+}
+
+/// What follows the header of a callback record, before the payload or the extent.
+///
+/// ```
+/// use shm_proto::response::Call;
+/// let call = Call { ticket: 9, root: 7, slot: 3 };
+/// assert_eq!(Call::decode(&call.encode()), Some((call, &[][..])));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Ticket under which the slot waits.
+    pub ticket: u64,
+    /// First request of the chain of calls; requests that the called function makes carry it.
+    pub root: u64,
+    /// Callback slot of the waiting thread.
+    pub slot: u32,
+}
+
+impl Call {
+    /// Bytes of the wire form.
+    pub const SIZE: usize = 24;
+
+    /// The wire form.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        out[0..8].copy_from_slice(&self.ticket.to_le_bytes());
+        out[8..16].copy_from_slice(&self.root.to_le_bytes());
+        out[16..20].copy_from_slice(&self.slot.to_le_bytes());
+        out
+    }
+
+    /// Reads the wire form and returns it with what follows; `None` if the bytes are too few.
+    pub fn decode(bytes: &[u8]) -> Option<(Call, &[u8])> {
+        let (head, rest) = bytes.split_at_checked(Self::SIZE)?;
+        Some((Call { ticket: u64_at(head, 0), root: u64_at(head, 8), slot: u32_at(head, 16) }, rest))
     }
 }

@@ -295,6 +295,11 @@ impl Record {
         self.position
     }
 
+    /// Position of what follows.
+    pub fn end(&self) -> u64 {
+        self.position + self.slots
+    }
+
     /// Bytes of its slots; the header inside says how many of them count.
     #[expect(clippy::len_without_is_empty, reason = "a record has at least one slot")]
     pub fn len(&self) -> usize {
@@ -352,6 +357,51 @@ impl Consumer {
     #[inline]
     pub fn copy(&self, record: &Record, out: &mut Vec<u8>) {
         self.memory.slots.append_to(self.memory.index(record.position) * SLOT, record.len(), out);
+    }
+
+    /// The record at `position` or behind padding there, if it is committed; `position` is at or behind the head. For looking
+    /// ahead: what lies before it stays where it is. Never waits.
+    ///
+    /// ```
+    /// use shm_proto::ring::{RingMemory, pair};
+    /// let (producer, consumer) = pair(RingMemory::heap(64));
+    /// let positions: Vec<u64> = (0..3u8).map(|n| producer.publish(&[&[n; 100]]).unwrap()).collect();
+    /// let (mut found, mut from) = (Vec::new(), consumer.head());
+    /// while let Some(record) = consumer.look_ahead(from).unwrap() {
+    ///     found.push(record.position());
+    ///     from = record.end();
+    /// }
+    /// assert_eq!(found, positions);
+    /// assert_eq!(consumer.head(), positions[0]);
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Consumer::next`].
+    pub fn look_ahead(&self, mut position: u64) -> Result<Option<Record>, Corrupt> {
+        let capacity = self.memory.capacity();
+        while position - self.head < capacity {
+            let index = self.memory.index(position);
+            // SYNC POINT: pairs with the Release store in `Producer::commit`.
+            let commit = self.memory.commits.at(index).load(Ordering::Acquire);
+            if commit >> 16 != position {
+                break;
+            }
+            let slots = commit & 0x7fff;
+            if slots == 0 || slots > self.max_slots || index as u64 + slots > capacity {
+                return Err(Corrupt("ring record length"));
+            }
+            if commit & PADDING == 0 {
+                return Ok(Some(Record { position, slots }));
+            }
+            position += slots;
+        }
+        Ok(None)
+    }
+
+    /// Position of the oldest record that was not released.
+    #[inline]
+    pub fn head(&self) -> u64 {
+        self.head
     }
 
     /// Copies the first bytes of the record; at most its length are copied. Returns how many.

@@ -219,12 +219,9 @@ fn sleepers_are_woken_in_both_directions(open: Open) {
                 while !publish() {
                     worker.response_waiting().raise();
                     if publish() {
-                        worker.response_waiting().lower();
                         break;
                     }
-                    worker.request_bell.wait(None).unwrap();
-                    worker.request_bell.drain().unwrap();
-                    worker.response_waiting().lower();
+                    worker.response_waiting().sleep();
                 }
                 if worker.response_sleeping().take() {
                     worker.response_bell.ring().unwrap();
@@ -244,9 +241,7 @@ fn sleepers_are_woken_in_both_directions(open: Open) {
             let mut number = [0; 8];
             responses.copy_to(&record, &mut number);
             responses.release(record);
-            if node.response_waiting().take() {
-                node.request_bell.ring().unwrap();
-            }
+            node.response_waiting().take_and_wake();
             assert_eq!(u64::from_le_bytes(number), answered.fetch_add(1, Ordering::Relaxed));
         }
     });

@@ -236,7 +236,7 @@ pub(super) fn internal(env: EnvPtr, bytes: &[u8], trusted: bool) -> Option<Raw> 
 }
 
 /// The atom of this text, if the node has it.
-pub(super) fn existing(env: EnvPtr, text: &str) -> Option<Raw> {
+pub fn existing(env: EnvPtr, text: &str) -> Option<Raw> {
     if !text.is_ascii() {
         return internal(env, &utf8_atom(text)?, false);
     }

@@ -11,7 +11,7 @@ use shm_proto::request::{NoneAs, Options};
 
 use super::atoms::{self, Words, words};
 use super::opaque;
-use super::refusal::{DecodeError, Refusal, corrupt};
+use super::refusal::{Corrupt, DecodeError, Refusal, corrupt};
 use crate::beam::{self, EnvPtr, Raw};
 use crate::incarnation::Incarnation;
 
@@ -80,6 +80,23 @@ pub(super) fn whole(env: EnvPtr, bytes: &[u8], options: Options, blobs: &dyn Blo
         return Err(corrupt("bytes behind the term"));
     }
     Ok(term)
+}
+
+/// Decodes a term that a program published: the term, or the reason why the BEAM has none.
+///
+/// # Errors
+/// [`Corrupt`] if no correct worker sends such bytes.
+pub fn decode_value(
+    env: EnvPtr,
+    bytes: &[u8],
+    options: Options,
+    blobs: &dyn Blobs,
+) -> Result<Result<Raw, Raw>, Corrupt> {
+    match whole(env, bytes, options, blobs) {
+        Ok(term) => Ok(Ok(term)),
+        Err(DecodeError::Refused(refusal)) => Ok(Err(refusal.reason(env))),
+        Err(DecodeError::Corrupt(corrupt)) => Err(corrupt),
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -17,12 +17,13 @@ mod request;
 mod scratch;
 mod special;
 
-pub use decode::{Blobs, Inline};
+pub use atoms::existing as existing_atom;
+pub use decode::{Blobs, Inline, decode_value};
 pub use encode::EncodeError;
 pub use exception::{decode_parts, decode_reply};
 pub use nifs::{decode as nif_decode, encode as nif_encode};
 pub use refusal::Corrupt;
-pub use request::{Encoded, with_request};
+pub use request::{Encoded, with_request, with_value};
 
 /// Option bit of `submit` that the worker does not see: no tuple has a special meaning.
 pub const TAGS_OFF: u16 = 1 << 9;

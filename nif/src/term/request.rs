@@ -56,6 +56,30 @@ pub fn with_request<R>(
     })
 }
 
+/// Bytes of a value that a normal scheduler encodes: about 5 us.
+const NORMAL_BUDGET: usize = 64 * 1024;
+
+/// Encodes one term behind the byte `first`, for an answer to Python. `dirty`: without a bound to the time that it takes.
+pub fn with_value<R>(
+    env: EnvPtr,
+    value: Raw,
+    first: u8,
+    dirty: bool,
+    body: impl FnOnce(Result<&Encoded<'_>, EncodeError>) -> R,
+) -> R {
+    with_scratch(|scratch| {
+        let budget = if dirty { usize::MAX } else { NORMAL_BUDGET };
+        let mut encoder = Encoder::new(env, scratch, Options(0), budget);
+        encoder.scratch.terms.push(first);
+        if let Err(error) = encoder.value(value) {
+            return body(Err(error));
+        }
+        let Scratch { terms, blobs, blob_bytes, home, .. } = scratch;
+        let home = home.as_ref();
+        body(Ok(&Encoded { kind: Kind::Call, terms, key_len: 0, blobs, blob_bytes: *blob_bytes, home }))
+    })
+}
+
 /// As [`with_request`], into a scratch that the caller holds.
 pub(super) fn encode_request<'s>(
     scratch: &'s mut Scratch,

@@ -134,8 +134,8 @@ macro_rules! shared_words {
             self.shared.flag(2)
         }
 
-        /// Raised by the worker when the response ring is full; taken by the node after releasing responses, which then rings
-        /// the request bell.
+        /// Raised by the worker when the response ring is full; taken by the node after releasing responses, which then wakes
+        /// all who sleep on it.
         #[inline]
         pub fn response_waiting(&self) -> &Flag {
             self.shared.flag(3)

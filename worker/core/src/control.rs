@@ -23,6 +23,8 @@ pub struct Opened {
     pub node_pid: u32,
     /// Requests that may run at once.
     pub executors: u16,
+    /// Threads that may run requests, those included that wait for Erlang.
+    pub max_threads: u16,
 }
 
 /// What the control thread and the executors share.
@@ -132,7 +134,8 @@ impl Control {
                     self.fail(&format!("could not keep the data plane from user code: {error}"));
                 }
                 self.send(&FromWorker::Hello { nonce: handshake.nonce, os_pid: std::process::id() });
-                *lock(&self.link) = Some(Opened { link, node_pid: handshake.node_pid, executors: handshake.executors });
+                let Handshake { node_pid, executors, max_threads, .. } = *handshake;
+                *lock(&self.link) = Some(Opened { link, node_pid, executors, max_threads });
                 self.opened.notify_all();
             }
             Err(error) => self.fail(&error.to_string()),

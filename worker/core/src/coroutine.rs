@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use pyo3::ffi;
 use shm_proto::request::Header;
 
 use crate::answer::{Answer, Failure};
+use crate::callback;
 use crate::fork;
 use crate::module;
 use crate::object::Object;
@@ -29,6 +29,8 @@ static FUNCTIONS: Mutex<Option<Functions>> = Mutex::new(None);
 struct Pending {
     shared: Arc<Shared>,
     header: Header,
+    /// What programs had published when the request began.
+    published: u64,
     since: Instant,
     interrupted: bool,
 }
@@ -72,12 +74,13 @@ pub unsafe fn is_awaitable(value: &Object) -> bool {
 ///
 /// # Safety
 /// The GIL is held and no exception is set.
-pub unsafe fn hand_over(shared: &Arc<Shared>, header: &Header, awaitable: &Object) -> Option<()> {
+pub unsafe fn hand_over(shared: &Arc<Shared>, header: &Header, published: u64, awaitable: &Object) -> Option<()> {
     // SAFETY: the GIL is held.
     unsafe {
         let functions = functions()?;
         let request = Object::owned(ffi::PyLong_FromUnsignedLongLong(header.id))?;
-        let pending = Pending { shared: shared.clone(), header: *header, since: Instant::now(), interrupted: false };
+        let pending =
+            Pending { shared: shared.clone(), header: *header, published, since: Instant::now(), interrupted: false };
         lock(&PENDING).get_or_insert_default().insert(header.id, pending);
         let (start, done) = (functions.start.as_ptr(), functions.done.as_ptr());
         let begun = call(start, &[awaitable.as_ptr(), request.as_ptr(), done]);
@@ -153,7 +156,8 @@ unsafe fn answer_request(answer: &mut Answer, id: u64, value: Option<Object>) {
         let link = &pending.shared.link;
         let service_ns = pending.since.elapsed().as_nanos() as u64;
         link.telemetry.record(service_ns);
-        if !answer.complete(link, &pending.header) {
+        let silent = pending.published == callback::published();
+        if !(silent && answer.complete(link, &pending.header)) {
             answer.publish(link, &pending.header, service_ns);
         }
     }
@@ -182,16 +186,9 @@ unsafe fn functions() -> Option<Functions> {
     }
     // SAFETY: the GIL is held; the dict of the new module is borrowed while the module lives.
     let functions = unsafe {
-        let source = CString::new(LOOP).expect("the program holds no NUL byte");
-        let file = c"<erlang loop>".as_ptr();
-        let code = Object::owned(ffi::Py_CompileString(source.as_ptr(), file, ffi::Py_file_input))?;
         let namespace = Object::owned(ffi::PyDict_New())?;
-        let builtins = ffi::PyEval_GetBuiltins();
-        if ffi::PyDict_SetItemString(namespace.as_ptr(), c"__builtins__".as_ptr(), builtins) < 0 {
-            return None;
-        }
+        module::run(LOOP, c"<erlang loop>", &namespace)?;
         let dict = namespace.as_ptr();
-        Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), dict, dict))?;
         let get = |name: &std::ffi::CStr| Object::borrowed(ffi::PyDict_GetItemString(dict, name.as_ptr()));
         Functions {
             start: get(c"start")?,

@@ -1,24 +1,26 @@
 //! Running one request.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pyo3::ffi;
-use shm_proto::arena::Borrower;
 use shm_proto::etf::{EtfError, Limits, Reader};
-use shm_proto::request::{Extent, Header, Kind, Malformed, Options, Place};
+use shm_proto::request::{Header, Kind, Malformed, Options, Place};
 
 use crate::answer::{Answer, Failure};
 use crate::callable::{Callables, Names};
+use crate::callback::{self, Running};
 use crate::coroutine;
 use crate::fork;
 use crate::handle;
 use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
+use crate::payload::{Payload, PayloadError};
 use crate::script::{Compiled, Scripts};
 use crate::serve::Shared;
 use crate::symbols::{ARGUMENTS_OFFSET, symbols};
-use crate::value::{CallArgs, DecodeError, ExtentRef, Lease, decode_terms};
+use crate::value::{CallArgs, DecodeError, ExtentRef, decode_terms};
 
 /// What one thread needs to run requests, reused from request to request. Needs the GIL for everything.
 #[derive(Debug)]
@@ -30,8 +32,9 @@ pub struct Executor {
     args: CallArgs,
     /// What the last request left.
     pub answer: Answer,
-    /// Process whose descriptors large arguments name.
-    node_pid: u32,
+    running: Rc<Running>,
+    /// What programs had published when the last request began.
+    pub published: u64,
 }
 
 impl From<EtfError> for Failure {
@@ -49,32 +52,21 @@ pub enum Outcome {
     Awaited,
 }
 
-/// An arena lease of the node's, returned when the last view of its bytes is gone.
-struct ArenaLease {
-    arena: Borrower,
-    extent: Extent,
-}
-
-impl Drop for ArenaLease {
-    fn drop(&mut self) {
-        self.arena.release(&self.extent);
-    }
-}
-
 impl Executor {
-    /// `namespace` is the dict of `__main__`. `None` with a Python exception set.
+    /// For the calling thread. `namespace` is the dict of `__main__`. `None` with a Python exception set.
     ///
     /// # Safety
     /// The GIL is held.
-    pub unsafe fn new(current: Current, namespace: Object, node_pid: u32) -> Option<Self> {
+    pub unsafe fn new(current: Current, namespace: Object) -> Option<Self> {
         Some(Self {
+            running: Running::here(current.armed()),
+            published: 0,
             current,
             callables: Callables::default(),
             // SAFETY: the GIL is held.
             scripts: unsafe { Scripts::new(namespace)? },
             args: CallArgs::new(),
             answer: Answer::new(),
-            node_pid,
         })
     }
 
@@ -88,7 +80,9 @@ impl Executor {
     /// The GIL is held and no exception is set.
     #[inline]
     pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
-        let body = record.get(Header::SIZE..Header::SIZE + header.len as usize).ok_or(Malformed("request length"))?;
+        let body = header.body(record).ok_or(Malformed("request length"))?;
+        self.running.set(header.id, header.root(record));
+        self.published = callback::published();
         self.answer.clear();
         // SAFETY: the GIL is held and no exception is set.
         unsafe {
@@ -102,6 +96,7 @@ impl Executor {
                 Outcome::Answered
             });
             fork::end_child();
+            self.running.clear();
             self.current.clear();
             Ok(outcome)
         }
@@ -116,32 +111,17 @@ impl Executor {
         header: &Header,
         body: &[u8],
     ) -> Result<Result<Outcome, Failure>, Malformed> {
-        let link = &shared.link;
-        let extent = Extent::decode(body)?;
-        let bad = |_| Malformed("extent");
-        let total = extent.total as usize;
-        let (start, lease): (_, Lease) = if header.place == Place::Arena {
-            let arena = &link.request_arena;
-            let start = arena.address(&extent, 0, total).map_err(bad)?;
-            (start, Arc::new(ArenaLease { arena: arena.clone(), extent }))
-        } else {
-            match link.request_blobs.open(self.node_pid, &extent) {
-                Ok(view) => (view.address(0, total).map_err(bad)?, Arc::new(view)),
-                Err(error) => {
-                    let text = format!("could not open the arguments: {error}");
-                    // SAFETY: the GIL is held.
-                    unsafe { module::raise(ffi::PyExc_OSError, &text) };
-                    return Ok(Err(Failure::Raised));
-                }
+        let payload = match Payload::open(&shared.link, shared.node_pid, header.place, body) {
+            Ok(payload) => payload,
+            Err(PayloadError::Malformed(malformed)) => return Err(malformed),
+            Err(error) => {
+                // SAFETY: the GIL is held.
+                unsafe { module::raise(ffi::PyExc_OSError, &error.to_string()) };
+                return Ok(Err(Failure::Raised));
             }
         };
-        // SAFETY: `address` has checked the range; the node, which alone can write there, leaves the memory alone
-        // until it is given back, and `lease` lives longer than the slice.
-        let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), total) };
-        let terms = &bytes[..extent.terms_len as usize];
-        let blobs = bytes.get(extent.blobs_at() as usize..).unwrap_or_default();
         // SAFETY: the GIL is held and no exception is set.
-        Ok(unsafe { self.dispatch(shared, header, terms, Some(&ExtentRef { blobs, lease: &lease })) })
+        Ok(unsafe { self.dispatch(shared, header, payload.terms(), Some(&payload.blobs())) })
     }
 
     /// # Safety
@@ -176,7 +156,7 @@ impl Executor {
             if let Some(value) = &value
                 && coroutine::is_awaitable(value)
             {
-                coroutine::hand_over(shared, header, value).ok_or(Failure::Raised)?;
+                coroutine::hand_over(shared, header, self.published, value).ok_or(Failure::Raised)?;
                 return Ok(Outcome::Awaited);
             }
             self.answer.value(value.as_ref(), header.options)?;

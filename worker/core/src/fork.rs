@@ -33,6 +33,11 @@ extern "C" fn in_child() {
     }
 }
 
+/// Whether this process was forked from a worker.
+pub fn is_child() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// Ends a child that came back into our code as if it were the worker. To be called whenever user code has
 /// returned and before shared memory is touched.
 #[inline]

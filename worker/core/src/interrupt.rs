@@ -6,12 +6,13 @@
 //! the thread still runs that request, and the thread disarms it before it lets go of the request. A task of the
 //! event loop is cancelled.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
 
+use crate::callback;
 use crate::coroutine;
 use crate::module;
 use crate::object::Object;
@@ -35,6 +36,40 @@ struct ThreadState {
     ident: libc::c_ulong,
     current: AtomicU64,
     armed: AtomicBool,
+    /// Callback slot that the thread waits in, or [`NO_SLOT`].
+    slot: AtomicU32,
+}
+
+/// The thread waits in no callback slot.
+const NO_SLOT: u32 = u32::MAX;
+
+/// What an executor thread needs to learn in a wait of ours that its request is interrupted.
+#[derive(Debug)]
+pub struct Armed(Arc<ThreadState>);
+
+impl Armed {
+    /// From here on an interrupt wakes the thread from this slot.
+    pub fn waits_in(&self, slot: u32) {
+        self.0.slot.store(slot, Ordering::Release);
+    }
+
+    /// The thread left the slot.
+    pub fn waits_no_more(&self) {
+        self.0.slot.store(NO_SLOT, Ordering::Release);
+    }
+
+    /// Whether an interrupt is to be raised here and now; the one that the interpreter would raise is withdrawn.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn take(&self) -> bool {
+        let armed = self.0.armed.load(Ordering::Relaxed);
+        if armed {
+            // SAFETY: the GIL is held.
+            unsafe { ffi::PyThreadState_SetAsyncExc(self.0.ident as _, std::ptr::null_mut()) };
+        }
+        armed
+    }
 }
 
 /// The request that one executor runs. Set and cleared by that executor with the GIL held.
@@ -50,9 +85,14 @@ impl Current {
     /// For the calling thread, whose Python identity is `ident` (`threading.get_ident`).
     pub fn thread(ident: libc::c_ulong) -> Self {
         let (current, armed) = (AtomicU64::new(NONE), AtomicBool::new(false));
-        let state = Arc::new(ThreadState { ident, current, armed });
+        let state = Arc::new(ThreadState { ident, current, armed, slot: AtomicU32::new(NO_SLOT) });
         lock(&THREADS).push(state.clone());
         Self(Some(state))
+    }
+
+    /// For waits of ours; `None` in the main thread, which signals reach.
+    pub fn armed(&self) -> Option<Armed> {
+        self.0.as_ref().map(|state| Armed(state.clone()))
     }
 
     /// Names the request that begins, before anybody can learn that it was started.
@@ -170,6 +210,10 @@ fn raise_in(id: u64, main: libc::pthread_t) -> bool {
             ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted());
         }
         ffi::PyGILState_Release(gil);
+    }
+    let slot = state.slot.load(Ordering::Acquire);
+    if slot != NO_SLOT {
+        callback::wake(slot);
     }
     true
 }

@@ -9,6 +9,7 @@ mod control;
 mod fork;
 mod interrupt;
 
+mod board;
 mod clock;
 mod gil;
 mod idle;
@@ -17,10 +18,12 @@ mod threads;
 
 mod answer;
 mod callable;
+mod callback;
 mod coroutine;
 mod exception;
 mod executor;
 mod handle;
+mod payload;
 mod reply;
 mod script;
 mod value;

@@ -1,14 +1,18 @@
 //! The two Python modules of the core: `_erlang_python`, which the bootstrap loads, and `erlang`, which user
 //! code imports.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::sync::OnceLock;
 
 use pyo3::ffi;
 
+use crate::callback;
 use crate::object::Object;
 use crate::serve;
 use crate::symbols;
+
+/// The part of module `erlang` that is written in Python.
+const ERLANG: &str = include_str!("erlang.py");
 
 /// An object that lives as long as the process; only ever used with the GIL held.
 #[derive(Debug)]
@@ -127,12 +131,47 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
             error.restore(py);
             return None;
         }
+        callback::register(&module)?;
         for namespace in [ffi::PyImport_GetModuleDict(), main.as_ptr()] {
             if ffi::PyDict_SetItemString(namespace, c"erlang".as_ptr(), module.as_ptr()) < 0 {
                 return None;
             }
         }
-        Some(())
+        let namespace = Object::borrowed(ffi::PyModule_GetDict(module.as_ptr()))?;
+        run(ERLANG, c"<erlang module>", &namespace)
+    }
+}
+
+/// Runs a program of ours in a namespace. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn run(program: &str, file: &CStr, namespace: &Object) -> Option<()> {
+    let source = CString::new(program).expect("our programs hold no NUL byte");
+    // SAFETY: the GIL is held, the strings are C strings and the namespace is a dict.
+    unsafe {
+        let code = Object::owned(ffi::Py_CompileString(source.as_ptr(), file.as_ptr(), ffi::Py_file_input))?;
+        let dict = namespace.as_ptr();
+        if ffi::PyDict_SetItemString(dict, c"__builtins__".as_ptr(), ffi::PyEval_GetBuiltins()) < 0 {
+            return None;
+        }
+        Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), dict, dict)).map(drop)
+    }
+}
+
+/// The text of a `str`; `None` with a Python exception set if it has no UTF-8 form.
+///
+/// # Safety
+/// The GIL is held and `text` is a `str`.
+pub unsafe fn utf8(text: &Object) -> Option<&str> {
+    let mut len = 0;
+    // SAFETY: a live str keeps its UTF-8 form as long as it lives.
+    unsafe {
+        let data = (symbols::symbols().utf8_and_size)(text.as_ptr(), &mut len);
+        if data.is_null() {
+            return None;
+        }
+        Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), len as usize)))
     }
 }
 
@@ -196,9 +235,11 @@ pub unsafe fn function(name: &'static CStr, doc: &'static CStr, body: ffi::PyCFu
     unsafe { Object::owned(ffi::PyCFunction_New(definition, std::ptr::null_mut())) }
 }
 
+/// Adds an attribute to a module. `None` with a Python exception set.
+///
 /// # Safety
 /// The GIL is held.
-unsafe fn add(module: &Object, name: &CStr, value: &Object) -> Option<()> {
+pub unsafe fn add(module: &Object, name: &CStr, value: &Object) -> Option<()> {
     // SAFETY: live objects and a C string.
     (unsafe { ffi::PyObject_SetAttrString(module.as_ptr(), name.as_ptr(), value.as_ptr()) } == 0).then_some(())
 }

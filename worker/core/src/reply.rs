@@ -1,9 +1,5 @@
 //! The way of an answer back to the node: reply cell, response ring, or memory of its own.
 
-use std::os::fd::AsFd;
-
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::blob::AllocateError;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::link::WorkerLink;
@@ -35,10 +31,25 @@ pub fn publish(
     payload: &[u8],
     blobs: &BlobSink,
 ) -> Result<(), AllocateError> {
-    let mut header = Header { id, kind: Kind::Reply, place: Place::Inline, flags: 0, len: 0, service_ns };
-    if blobs.is_empty() && payload.len() + Header::SIZE <= link.responses.max_record() {
-        header.len = payload.len() as u32;
-        send(link, &[&header.encode(), payload]);
+    let header = Header { id, kind: Kind::Reply, place: Place::Inline, flags: 0, len: 0, service_ns };
+    publish_record(link, header, &[], payload, blobs)
+}
+
+/// Publishes a record of any kind: `header`, whose place and length are filled in, `prefix`, and the payload or its extent.
+/// Waits as [`publish`] does.
+///
+/// # Errors
+/// As [`publish`].
+pub fn publish_record(
+    link: &WorkerLink,
+    mut header: Header,
+    prefix: &[u8],
+    payload: &[u8],
+    blobs: &BlobSink,
+) -> Result<(), AllocateError> {
+    if blobs.is_empty() && Header::SIZE + prefix.len() + payload.len() <= link.responses.max_record() {
+        header.len = (prefix.len() + payload.len()) as u32;
+        send(link, &[&header.encode(), prefix, payload]);
         return Ok(());
     }
     let terms_len = payload.len();
@@ -46,7 +57,7 @@ pub fn publish(
         0 => terms_len,
         more => terms_len.next_multiple_of(64) + more as usize,
     };
-    header.len = Extent::SIZE as u32;
+    header.len = (prefix.len() + Extent::SIZE) as u32;
     let extent = if let Some(lease) = link.result_arena.lease(total) {
         fill(payload, blobs, |at, data| link.result_arena.write(&lease, at, data));
         header.place = Place::Arena;
@@ -63,7 +74,7 @@ pub fn publish(
         header.place = Place::Segment;
         blob.extent(terms_len)
     };
-    send(link, &[&header.encode(), &extent.encode()]);
+    send(link, &[&header.encode(), prefix, &extent.encode()]);
     Ok(())
 }
 
@@ -78,15 +89,13 @@ fn fill(terms: &[u8], blobs: &BlobSink, write: impl Fn(usize, &[u8])) {
 
 /// Publishes a record and wakes the reader if it sleeps.
 fn send(link: &WorkerLink, parts: &[&[u8]]) {
-    if !try_send(link, parts) {
-        loop {
-            link.response_waiting().raise();
-            if try_send(link, parts) {
-                break;
-            }
-            wait_for_room(link);
+    while !try_send(link, parts) {
+        // It stays raised when this thread goes on: others may sleep on it.
+        link.response_waiting().raise();
+        if try_send(link, parts) {
+            break;
         }
-        link.response_waiting().lower();
+        wait_for_room(link);
     }
     if link.response_sleeping().take() && link.response_bell.ring().is_err() {
         kill_group();
@@ -106,14 +115,7 @@ fn try_send(link: &WorkerLink, parts: &[&[u8]]) -> bool {
 fn wait_for_room(link: &WorkerLink) {
     // SAFETY: answers are sent with the GIL held and no exception set.
     unsafe {
-        gil::released(|| {
-            let mut fds = [PollFd::new(link.request_bell.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) if link.request_bell.drain().is_ok() => {}
-                Err(Errno::EINTR) => {}
-                _ => kill_group(),
-            }
-        });
+        gil::released(|| link.response_waiting().sleep());
         if !gil::run_signal_handlers() {
             gil::report_stray();
         }

@@ -1,13 +1,14 @@
 //! Taking requests, running them and answering them.
 //!
-//! The main thread is preferred: whenever it is free, it takes the next request. With several executors, threads
-//! (see [`crate::threads`]) take requests only while it is busy. They need no lock for that: the GIL guards the
-//! ring, and while the main thread waits without the GIL, no other thread takes anything.
+//! The main thread is preferred: whenever it is free, it takes the next request. Other threads (see [`crate::threads`])
+//! take requests only while it is busy, and only those that [`crate::board`] allows. They need no lock for that: the GIL
+//! guards the ring, and while the main thread waits without the GIL, no other thread takes anything.
 
 use std::cell::UnsafeCell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use pyo3::ffi;
@@ -17,6 +18,8 @@ use shm_proto::link::WorkerLink;
 use shm_proto::request::{Header, Kind};
 use shm_proto::ring::Consumer;
 
+use crate::board::Board;
+use crate::callback;
 use crate::clock::{Clock, ticks};
 use crate::control::{Control, Opened, kill_group, wake_counter};
 use crate::exception;
@@ -78,7 +81,7 @@ fn start_threads(arguments: &Arguments) -> std::io::Result<Arc<Control>> {
 /// # Safety
 /// The GIL is held. `None` with a Python exception set.
 unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) -> Option<Server> {
-    let Opened { link, node_pid, executors } = opened;
+    let Opened { link, node_pid, executors, max_threads } = opened;
     // SAFETY: the GIL is held; the module and its dict are borrowed from the interpreter and live as long as it.
     unsafe {
         let main = ffi::PyImport_AddModule(c"__main__".as_ptr());
@@ -100,18 +103,25 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         handle::show_in(&link.telemetry);
         fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
+        let board = Board::new(executors, max_threads, link.callbacks.len());
         let shared = Arc::new(Shared {
             link,
             control,
             requests: UnsafeCell::new(requests),
+            board: UnsafeCell::new(board),
             main_waits: AtomicBool::new(false),
             several: executors > 1,
+            waiting: AtomicU32::new(0),
+            armed: AtomicBool::new(false),
             kick,
+            node_pid,
         });
-        if executors > 1 {
-            threads::start(&shared, &namespace, node_pid, executors - 1)?;
+        threads::prepare(&shared, &namespace);
+        for _ in 1..executors {
+            threads::spawn(&shared)?;
         }
-        let executor = Executor::new(Current::main(), namespace, node_pid)?;
+        let executor = Executor::new(Current::main(), namespace)?;
+        callback::connect(&shared);
         Some(Server::new(shared, executor))
     }
 }
@@ -158,13 +168,21 @@ pub struct Shared {
     requests: UnsafeCell<Consumer>,
     /// The main thread waits for requests, so no other thread takes any. Changed with the GIL held.
     main_waits: AtomicBool,
+    /// Only touched with the GIL held.
+    board: UnsafeCell<Board>,
     /// There are executors besides the main thread.
     several: bool,
+    /// Threads that wait for an Erlang function. Changed with the GIL held.
+    waiting: AtomicU32,
+    /// A busy worker left `request_sleeping` raised. Changed with the GIL held.
+    armed: AtomicBool,
     /// Wakes an executor thread that waits.
     pub kick: OwnedFd,
+    /// Process whose descriptors large payloads name.
+    pub node_pid: u32,
 }
 
-// SAFETY: `requests` is guarded as its comment says; everything else is `Sync` by itself.
+// SAFETY: `requests` and `board` are guarded as their comments say; everything else is `Sync` by itself.
 unsafe impl Sync for Shared {}
 
 impl Shared {
@@ -182,19 +200,91 @@ impl Shared {
         self.main_waits.load(Ordering::Relaxed)
     }
 
+    /// Who runs what.
+    ///
+    /// # Safety
+    /// The GIL is held, and the reference is not kept while Python code could run.
+    #[expect(clippy::mut_from_ref, reason = "the GIL makes the access exclusive")]
+    pub unsafe fn board(&self) -> &mut Board {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.board.get() }
+    }
+
+    /// Whether other threads than the main thread have to look at the ring while it is busy.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.several || self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// A thread begins to wait for an Erlang function; `executor`: it runs a request, one of the chain `root`.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn begin_wait(&self, root: u64, executor: bool) {
+        // SAFETY: the caller's promise.
+        unsafe { self.board().wait(root, executor) };
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It goes on.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn end_wait(&self, root: u64, executor: bool) {
+        // SAFETY: the caller's promise.
+        unsafe { self.board().go_on(root, executor) };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// Called when the calling thread stops looking at the ring and nobody else looks: the node shall ring for the
-    /// next request. `false` if there is one already.
+    /// next request. `false` if there is one already that may be taken.
     ///
     /// # Safety
     /// The GIL is held and the main thread does not wait.
     pub unsafe fn leave_ring(&self) -> bool {
         self.link.request_sleeping().raise();
+        self.armed.store(true, Ordering::Relaxed);
         // SAFETY: the caller's promise.
-        let empty = unsafe { self.requests().is_empty() };
-        if !empty {
-            self.link.request_sleeping().lower();
+        let nothing = unsafe { self.board().nothing_to_take(self.requests()) };
+        if !nothing {
+            self.look_again();
         }
-        empty
+        nothing
+    }
+
+    /// The calling thread looks at the ring from here on: the next request needs no bell.
+    #[inline]
+    fn look_again(&self) {
+        self.link.request_sleeping().lower();
+        self.armed.store(false, Ordering::Relaxed);
+    }
+
+    /// The calling thread is going to be busy: another one shall look at the ring if it must be looked at.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn pass_lead(&self) {
+        // SAFETY: the GIL is held; the main thread does not wait where the ring is looked at.
+        unsafe {
+            if !self.main_waits() && (!self.leave_ring() || (self.board().idle > 0 && threads::nobody_watches(self))) {
+                self.kick();
+            }
+        }
+    }
+
+    /// Wakes a thread that waits.
+    pub fn kick(&self) {
+        // A counter that is full has been kicked already.
+        let _ = nix::unistd::write(&self.kick, &1u64.to_ne_bytes());
+    }
+
+    /// When one request more than the rule allows may be taken.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn stalled_until(&self) -> Option<Instant> {
+        // SAFETY: the caller's promise; the ring is only looked at.
+        unsafe { if self.main_waits() { None } else { self.board().stalled_until(self.requests()) } }
     }
 }
 
@@ -266,13 +356,29 @@ impl Server {
         // SAFETY: the GIL is held and the main thread does not wait.
         unsafe {
             while !self.shared.main_waits() && !self.shared.control.stopping() {
-                let Some(header) = self.take() else { return };
+                let taken = if self.shared.board().has_executor() { self.take() } else { self.take_nested() };
+                let Some(header) = taken else { return };
                 let now = self.run(&header);
                 if now.saturating_sub(yielded) > self.clock.ticks_per_milli() {
                     gil::released(|| ());
                     self.clock.calibrate();
                     yielded = ticks();
                 }
+            }
+        }
+    }
+
+    /// Takes and runs one request, whatever else runs.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    pub unsafe fn serve_one(&mut self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !self.shared.main_waits()
+                && let Some(header) = self.take()
+            {
+                self.run(&header);
             }
         }
     }
@@ -287,23 +393,29 @@ impl Server {
         let started = ticks();
         // SAFETY: the GIL is held, and the main thread does not wait while somebody takes requests.
         unsafe {
-            if self.shared.several && !self.shared.leave_ring() {
-                // A counter that is full has been kicked already.
-                let _ = nix::unistd::write(&self.shared.kick, &1u64.to_ne_bytes());
+            self.shared.board().begin();
+            if self.shared.is_shared() {
+                if self.shared.waiting.load(Ordering::Relaxed) > 0 && !threads::ensure_idle(&self.shared) {
+                    // At the bound of threads those that run look at the ring when they are done.
+                    ffi::PyErr_Clear();
+                }
+                self.shared.pass_lead();
             }
             let outcome = match self.executor.run(&self.shared, header, &self.record) {
                 Ok(outcome) => outcome,
                 Err(error) => self.shared.control.fail(&error.to_string()),
             };
-            if self.shared.several && !self.shared.main_waits() {
-                // Before the answer: this thread looks at the ring again, so the next request needs no bell.
-                link.request_sleeping().lower();
+            self.shared.board().end();
+            if self.shared.armed.load(Ordering::Relaxed) && !self.shared.main_waits() {
+                // Before the answer.
+                self.shared.look_again();
             }
             if outcome == Outcome::Awaited {
                 return ticks();
             }
             let answer = &mut self.executor.answer;
-            let done = answer.complete(link, header);
+            let silent = self.executor.published == callback::published();
+            let done = silent && answer.complete(link, header);
             let now = ticks();
             let service_ns = self.clock.nanos(now.saturating_sub(started));
             if header.kind != Kind::Release {
@@ -330,6 +442,11 @@ impl Server {
                 Ok(record) => record?,
                 Err(error) => control.fail(&error.to_string()),
             };
+            // SAFETY: the GIL is held.
+            if unsafe { self.shared.board() }.was_taken(record.position()) {
+                requests.release(record);
+                continue;
+            }
             self.record.clear();
             requests.copy(&record, &mut self.record);
             let header = match Header::decode(&self.record) {
@@ -347,6 +464,41 @@ impl Server {
                 ring_if_waiting(link);
             }
             if ours {
+                return Some(header);
+            }
+            // SAFETY: the GIL is held.
+            unsafe { self.executor.current.clear() };
+        }
+    }
+
+    /// The next request of a chain of calls that waits here, wherever it stands in the ring.
+    ///
+    /// # Safety
+    /// The GIL is held and the main thread does not wait.
+    #[cold]
+    unsafe fn take_nested(&mut self) -> Option<Header> {
+        let Shared { link, control, requests, .. } = &*self.shared;
+        // SAFETY: the caller's promise makes both accesses exclusive; nothing below releases the GIL.
+        let (requests, board) = unsafe { (&mut *requests.get(), self.shared.board()) };
+        loop {
+            let record = match board.look_ahead(requests) {
+                Ok(record) => record?,
+                Err(error) => control.fail(&error.to_string()),
+            };
+            self.record.resize(Header::SIZE + Header::ROOT, 0);
+            requests.copy_to(&record, &mut self.record);
+            let header = match Header::decode(&self.record) {
+                Ok(header) => header,
+                Err(error) => control.fail(&error.to_string()),
+            };
+            let position = record.position();
+            if !board.claim(header.root(&self.record), position) {
+                continue;
+            }
+            self.record.clear();
+            requests.copy(&record, &mut self.record);
+            self.executor.current.set(header.id);
+            if link.starts(position).decide(position, Side::Worker).is_ok() {
                 return Some(header);
             }
             // SAFETY: the GIL is held.

@@ -368,9 +368,7 @@ impl Worker {
             };
             assert!(self.replies.insert(header.id, reply).is_none(), "two replies to {}", header.id);
         }
-        if self.link.response_waiting().take() {
-            let _ = self.link.request_bell.ring();
-        }
+        self.link.response_waiting().take_and_wake();
     }
 }
 

@@ -1,0 +1,184 @@
+//! Who runs what: the rule by which a thread may take a request.
+//!
+//! As long as fewer requests run than there are executors, the next one in the ring is taken. A request that waits for an
+//! Erlang function does not count. Beyond that only requests that such a function makes are taken: those whose chain of
+//! calls waits in this worker. They are found by looking ahead in the ring; what lies before them stays there, so that it
+//! can still be cancelled or moved to another worker.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use shm_proto::ring::{Consumer, Corrupt, Record};
+
+/// While requests are held back and none has ended for this long, one more is taken: it may be what a waiting one needs,
+/// having come through another Erlang process.
+const STALL: Duration = Duration::from_millis(20);
+
+/// The state that all threads share. Only touched with the GIL held.
+#[derive(Debug)]
+pub struct Board {
+    limit: u32,
+    running: u32,
+    /// Roots of the chains of calls that wait in this worker.
+    waiting: Vec<u64>,
+    /// Up to here the ring was searched for nested requests.
+    seen: u64,
+    /// Positions of records that were taken before their turn.
+    taken: HashSet<u64>,
+    ended: u64,
+    stall: Option<(u64, Instant)>,
+    /// Threads that wait for work.
+    pub idle: u32,
+    /// Threads that run requests, the main thread included.
+    pub threads: u32,
+    /// Bound of `threads`.
+    pub max_threads: u32,
+    free_slots: Vec<u32>,
+    /// Slots whose thread gave up, with the ticket whose answer will still come.
+    abandoned: Vec<(u32, u64)>,
+}
+
+impl Board {
+    /// For `limit` executors and `slots` threads that wait for Erlang at once.
+    pub fn new(limit: u16, max_threads: u16, slots: usize) -> Self {
+        Self {
+            limit: limit.into(),
+            running: 0,
+            waiting: Vec::new(),
+            seen: 0,
+            taken: HashSet::new(),
+            ended: 0,
+            stall: None,
+            idle: 0,
+            threads: 1,
+            max_threads: max_threads.into(),
+            free_slots: (0..slots as u32).rev().collect(),
+            abandoned: Vec::new(),
+        }
+    }
+
+    /// A request begins.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.running += 1;
+    }
+
+    /// A request has ended.
+    #[inline]
+    pub fn end(&mut self) {
+        self.running -= 1;
+        self.ended += 1;
+    }
+
+    /// A thread waits for an Erlang function; `executor`: it runs a request.
+    pub fn wait(&mut self, root: u64, executor: bool) {
+        self.waiting.push(root);
+        self.running -= u32::from(executor);
+    }
+
+    /// It goes on.
+    pub fn go_on(&mut self, root: u64, executor: bool) {
+        if let Some(at) = self.waiting.iter().rposition(|other| *other == root) {
+            self.waiting.swap_remove(at);
+        }
+        self.running += u32::from(executor);
+    }
+
+    /// Whether the next request in the ring may be taken.
+    #[inline]
+    pub fn has_executor(&self) -> bool {
+        self.running < self.limit
+    }
+
+    /// Whether the record at `position` was taken before its turn; it is forgotten.
+    #[inline]
+    pub fn was_taken(&mut self, position: u64) -> bool {
+        !self.taken.is_empty() && self.taken.remove(&position)
+    }
+
+    /// Whether there is nothing in the ring that may be taken.
+    pub fn nothing_to_take(&self, requests: &Consumer) -> bool {
+        if self.has_executor() {
+            requests.is_empty()
+        } else if self.waiting.is_empty() {
+            true
+        } else {
+            matches!(requests.look_ahead(self.seen.max(requests.head())), Ok(None))
+        }
+    }
+
+    /// The next record that was not looked at yet. The caller takes it or leaves it.
+    pub fn look_ahead(&mut self, requests: &mut Consumer) -> Result<Option<Record>, Corrupt> {
+        while let Some(record) = requests.next()? {
+            if !self.was_taken(record.position()) {
+                break;
+            }
+            requests.release(record);
+        }
+        if self.waiting.is_empty() {
+            return Ok(None);
+        }
+        let found = requests.look_ahead(self.seen.max(requests.head()))?;
+        if let Some(record) = &found {
+            self.seen = record.end();
+        }
+        Ok(found)
+    }
+
+    /// Takes a record that [`Board::look_ahead`] found, if its chain of calls waits here.
+    pub fn claim(&mut self, root: u64, position: u64) -> bool {
+        let nested = self.waiting.contains(&root);
+        if nested {
+            self.taken.insert(position);
+        }
+        nested
+    }
+
+    /// When one request more than the rule allows may be taken; `None` if none is held back.
+    pub fn stalled_until(&mut self, requests: &Consumer) -> Option<Instant> {
+        if self.waiting.is_empty() || self.has_executor() || requests.is_empty() {
+            self.stall = None;
+            return None;
+        }
+        let since = match self.stall {
+            Some((ended, since)) if ended == self.ended => since,
+            _ => Instant::now(),
+        };
+        self.stall = Some((self.ended, since));
+        Some(since + STALL)
+    }
+
+    /// Whether that moment has come. It will come again only after as long.
+    pub fn stall_is_over(&mut self) -> bool {
+        match self.stall {
+            Some((ended, since)) if ended == self.ended && since.elapsed() >= STALL => {
+                self.stall = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A slot to wait in; `answered` tells whether the answer of a slot and ticket is there, and gives it back if so.
+    pub fn take_slot(&mut self, mut answered: impl FnMut(u32, u64) -> bool) -> Option<u32> {
+        let free = &mut self.free_slots;
+        self.abandoned.retain(|&(slot, ticket)| {
+            let done = answered(slot, ticket);
+            if done {
+                free.push(slot);
+            }
+            !done
+        });
+        free.pop()
+    }
+
+    /// Gives a slot back whose answer was read.
+    pub fn free_slot(&mut self, slot: u32) {
+        self.free_slots.push(slot);
+    }
+
+    /// Gives a slot back whose answer is still to come: until then nobody can use it.
+    pub fn abandon_slot(&mut self, slot: u32, ticket: u64) {
+        self.abandoned.push((slot, ticket));
+    }
+}

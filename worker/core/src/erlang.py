@@ -1,0 +1,72 @@
+"""What module erlang has beside its native parts; runs in its namespace."""
+
+from erlang import Pid, _in_child, _internal, _send, call
+
+
+def __getattr__(name):
+    dunder = name.startswith("__") and name.endswith("__")
+    if dunder or not (_in_child() or _internal("registered", name)):
+        raise AttributeError(f"module 'erlang' has no attribute {name!r}: no such function is registered")
+
+    def function(*args):
+        return call(name, *args)
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "erlang"
+    function.__doc__ = f"Calls the Erlang function that is registered as {name!r}."
+    return function
+
+
+def send(to, message):
+    """Sends a message to an Erlang process, named by its Pid or its registered name."""
+    if not isinstance(to, (Pid, str)):
+        raise TypeError(f"erlang.send needs an erlang.Pid or a name, not {type(to).__name__}")
+    _send(to, message)
+
+
+def self():
+    """The Erlang process whose request this thread runs, or None."""
+    return _internal("self")
+
+
+def whereis(name):
+    """The Erlang process or port with this registered name, or None."""
+    if not isinstance(name, str):
+        raise TypeError(f"erlang.whereis needs a name, not {type(name).__name__}")
+    return _internal("whereis", str(name))
+
+
+def state_get(key, default=None):
+    """The value that Erlang and all workers share under this key."""
+    found = _internal("state_get", key)
+    return found[0] if found else default
+
+
+def state_set(key, value):
+    """Sets the value of a key."""
+    _internal("state_set", key, value)
+
+
+def state_delete(key):
+    """Forgets a key."""
+    _internal("state_delete", key)
+
+
+def state_keys():
+    """A list of all keys."""
+    return _internal("state_keys")
+
+
+def state_clear():
+    """Forgets all keys."""
+    _internal("state_clear")
+
+
+def state_incr(key, amount=1):
+    """Adds to a counter, which starts at 0, and returns its new value. Atomic."""
+    return _internal("state_incr", key, amount)
+
+
+def state_decr(key, amount=1):
+    """Subtracts from a counter, which starts at 0, and returns its new value. Atomic."""
+    return _internal("state_decr", key, amount)

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use rustler::sys::ErlNifPid;
 use shm_proto::arbiter::Side;
 use shm_proto::link::NodeLink;
+use shm_proto::ring::{Claim, PublishError};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -233,6 +234,23 @@ impl Incarnation {
     pub fn has_room(&self) -> bool {
         let requests = &self.link().requests;
         requests.claimed() - requests.consumed().min(requests.claimed()) < requests.capacity() / 2
+    }
+
+    /// Claims room for a request of `len` bytes. If the ring is full the worker is told that somebody waits for room, and
+    /// the claim is tried once more: what was freed before the worker could see that is not missed.
+    ///
+    /// # Errors
+    /// As [`shm_proto::ring::Producer::claim`].
+    #[inline]
+    pub fn claim(&self, len: usize) -> Result<Claim<'_>, PublishError> {
+        let requests = &self.link().requests;
+        match requests.claim(len) {
+            Err(PublishError::Full) => {
+                self.link().request_waiting().raise();
+                requests.claim(len)
+            }
+            other => other,
+        }
     }
 
     /// Wakes the worker if it sleeps. Ends with a full fence after all that was published before.

@@ -363,16 +363,8 @@ impl Submission<'_> {
             len: (root.len() + tail.len()) as u32,
         }
         .encode();
-        let requests = &worker.link().requests;
         let len = header.len() + root.len() + tail.len();
-        let mut claim = match requests.claim(len) {
-            Err(PublishError::Full) => {
-                worker.link().request_waiting().raise();
-                requests.claim(len)
-            }
-            other => other,
-        }
-        .map_err(|problem| match problem {
+        let mut claim = worker.claim(len).map_err(|problem| match problem {
             PublishError::Full => Missed::Full,
             PublishError::TooLarge => Missed::Failed(badarg(self.env, "args")),
             PublishError::Corrupt => {

@@ -254,12 +254,7 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
     header.len = (root.len() + tail.len()) as u32;
     let len = Header::SIZE + root.len() + tail.len();
     worker.enter();
-    let requests = &worker.link().requests;
-    let claim = requests.claim(len).or_else(|_| {
-        worker.link().request_waiting().raise();
-        requests.claim(len)
-    });
-    let mut claim = match claim {
+    let mut claim = match worker.claim(len) {
         Ok(claim) => claim,
         Err(problem) => {
             worker.settle(body, true);

@@ -15,7 +15,7 @@
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
--export([register_function/2, register_function/3, unregister_function/1, inherit/1]).
+-export([register_function/2, register_function/3, unregister_function/1]).
 -export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
@@ -46,40 +46,38 @@
 %% Python objects of the worker that Erlang terms refer to.
 
 -define(DEFAULT_TIMEOUT, 30000).
-%% The worker that a process keeps going to after exec/1.
--define(AFFINITY, '$py_affinity').
 
 %% Synchronous work. Each of these blocks the calling process only, until the answer or the timeout.
 
 %% @doc Calls a function on a worker of pool `default', chosen by load.
 -spec call(name(), name(), args()) -> result().
 call(Module, Function, Args) ->
-    run({call, Module, Function, Args, []}).
+    py_route:sync({call, Module, Function, Args, []}).
 
 %% @doc As {@link call/3}, with keyword arguments.
 -spec call(name(), name(), args(), kwargs()) -> result().
 call(Module, Function, Args, Kwargs) ->
-    run({call, Module, Function, Args, Kwargs}).
+    py_route:sync({call, Module, Function, Args, Kwargs}).
 
 %% @doc As {@link call/4}, with a timeout or options.
 -spec call(name(), name(), args(), kwargs(), options()) -> result().
 call(Module, Function, Args, Kwargs, Options) ->
-    run({call, Module, Function, Args, Kwargs}, Options).
+    py_route:sync({call, Module, Function, Args, Kwargs}, Options).
 
 %% @doc Value of one expression. Its globals are those of `__main__'.
 -spec eval(code()) -> result().
 eval(Code) ->
-    run({eval, Code, []}).
+    py_route:sync({eval, Code, []}).
 
 %% @doc As {@link eval/1}, with local names, which do not stay.
 -spec eval(code(), kwargs()) -> result().
 eval(Code, Locals) ->
-    run({eval, Code, Locals}).
+    py_route:sync({eval, Code, Locals}).
 
 %% @doc As {@link eval/2}, with a timeout or options.
 -spec eval(code(), kwargs(), options()) -> result().
 eval(Code, Locals, Options) ->
-    run({eval, Code, Locals}, Options).
+    py_route:sync({eval, Code, Locals}, Options).
 
 %% @doc Runs statements in `__main__' of a worker. From then on the calling process keeps going to that
 %% worker, which others use as well, until {@link unbind/0} or the worker's end.
@@ -90,26 +88,15 @@ exec(Code) ->
 %% @doc As {@link exec/1}, with a timeout or options. With option `pool' the process is not tied to a worker.
 -spec exec(code(), options()) -> ok | {error, reason()}.
 exec(Code, Options) ->
-    case py_options:parse(Options) of
-        {ok, {Timeout, Flags, undefined}} ->
-            case adopt(Timeout) of
-                {ok, Worker} -> done(bound(py_request:sync(Worker, {exec, Code}, Timeout, Flags)));
-                {error, _} = Error -> Error
-            end;
-        {ok, {Timeout, Flags, Name}} ->
-            case py_pool:ensure(Name) of
-                {ok, Pool} -> done(py_request:sync(Pool, {exec, Code}, Timeout, Flags));
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
+    case py_route:exec({exec, Code}, Options) of
+        {ok, _} -> ok;
+        {error, _} = Error -> Error
     end.
 
 %% @doc Ends what {@link exec/1} began: the next work goes to any worker.
 -spec unbind() -> ok.
 unbind() ->
-    _ = erase(?AFFINITY),
-    ok.
+    py_route:untie().
 
 %% Asynchronous work.
 
@@ -122,7 +109,7 @@ call_async(Module, Function, Args) ->
 %% @doc As {@link call_async/3}, with keyword arguments.
 -spec call_async(name(), name(), args(), kwargs()) -> reference().
 call_async(Module, Function, Args, Kwargs) ->
-    submit({call, Module, Function, Args, Kwargs}, #{timeout => infinity}).
+    py_route:async({call, Module, Function, Args, Kwargs}, #{timeout => infinity}).
 
 %% @equiv call_async(Module, Function, Args)
 -spec spawn_call(name(), name(), args()) -> reference().
@@ -137,9 +124,9 @@ spawn_call(Module, Function, Args, Kwargs) ->
 %% @doc As {@link call_async/4}, with a timeout, after which the answer is `{py_error, Ref, timeout}', or options.
 -spec spawn_call(name(), name(), args(), kwargs(), options()) -> reference().
 spawn_call(Module, Function, Args, Kwargs, Options) when is_map(Options) ->
-    submit({call, Module, Function, Args, Kwargs}, maps:merge(#{timeout => infinity}, Options));
+    py_route:async({call, Module, Function, Args, Kwargs}, maps:merge(#{timeout => infinity}, Options));
 spawn_call(Module, Function, Args, Kwargs, Timeout) ->
-    submit({call, Module, Function, Args, Kwargs}, Timeout).
+    py_route:async({call, Module, Function, Args, Kwargs}, Timeout).
 
 %% @doc Starts a call whose outcome nobody wants; failures are logged. It outlives the calling process.
 -spec cast(name(), name(), args()) -> ok.
@@ -149,12 +136,7 @@ cast(Module, Function, Args) ->
 %% @doc As {@link cast/3}, with keyword arguments.
 -spec cast(name(), name(), args(), kwargs()) -> ok.
 cast(Module, Function, Args, Kwargs) ->
-    Sent =
-        case target() of
-            undefined -> {error, not_started};
-            Target -> bound(py_request:cast(Target, {call, Module, Function, Args, Kwargs}, py_options:any_handles()))
-        end,
-    case Sent of
+    case py_route:cast({call, Module, Function, Args, Kwargs}) of
         ok -> ok;
         {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
     end.
@@ -194,12 +176,12 @@ call_method(Ref, Method, Args) ->
 %% @doc As {@link call_method/3}, with keyword arguments.
 -spec call_method(ref(), name(), args(), kwargs()) -> result().
 call_method(Ref, Method, Args, Kwargs) ->
-    run({method, Ref, Method, Args, Kwargs}).
+    py_route:sync({method, Ref, Method, Args, Kwargs}).
 
 %% @doc As {@link call_method/4}, with a timeout or options.
 -spec call_method(ref(), name(), args(), kwargs(), options()) -> result().
 call_method(Ref, Method, Args, Kwargs, Options) ->
-    run({method, Ref, Method, Args, Kwargs}, Options).
+    py_route:sync({method, Ref, Method, Args, Kwargs}, Options).
 
 %% @doc Value of an attribute of an object.
 -spec getattr(ref(), name()) -> result().
@@ -244,7 +226,7 @@ release(Ref) ->
 -spec on_ref(ref(), py_nif:request(), options()) -> result().
 on_ref(Ref, Request, Options) ->
     case {is_ref(Ref), py_options:parse(Options)} of
-        {true, {ok, {Timeout, Flags, Name}}} -> run(Request, Timeout, py_options:for_result(Flags), Name);
+        {true, {ok, {Timeout, Flags, Name}}} -> py_route:sync(Request, Timeout, py_options:for_result(Flags), Name);
         {false, {ok, _}} -> {error, {badarg, ref}};
         {_, {error, _} = Error} -> Error
     end.
@@ -317,14 +299,6 @@ register_function(Name, Module, Function) ->
 -spec unregister_function(name()) -> ok | {error, {badarg, name} | not_started}.
 unregister_function(Name) ->
     py_callback:unregister(Name).
-
-%% @private The process that runs an Erlang function for Python goes to the worker that its caller is tied to.
--spec inherit(py_nif:worker() | undefined) -> ok.
-inherit(undefined) ->
-    ok;
-inherit(Worker) ->
-    _ = put(?AFFINITY, Worker),
-    ok.
 
 %% State that Erlang and all workers share.
 
@@ -479,106 +453,4 @@ stats() ->
                 max_permits => py_nif:max_permits(),
                 native => py_nif:nif_info()
             }
-    end.
-
-%% Where work goes: the worker that the process is tied to, or pool default.
-
--spec target() -> py_nif:target() | undefined.
-target() ->
-    case get(?AFFINITY) of
-        undefined -> persistent_term:get({py_pool, default}, undefined);
-        Worker -> Worker
-    end.
-
--spec run(py_nif:request()) -> result().
-run(Request) ->
-    case get(?AFFINITY) of
-        undefined ->
-            case persistent_term:get({py_pool, default}, undefined) of
-                undefined -> {error, not_started};
-                Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
-            end;
-        Worker ->
-            bound(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, py_options:any_handles()))
-    end.
-
--spec run(py_nif:request(), options()) -> result().
-run(Request, Options) ->
-    case py_options:parse(Options) of
-        {ok, {Timeout, Flags, Name}} -> run(Request, Timeout, Flags, Name);
-        {error, _} = Error -> Error
-    end.
-
--spec run(py_nif:request(), timeout(), non_neg_integer(), undefined | atom()) -> result().
-run(Request, Timeout, Flags, undefined) ->
-    case target() of
-        undefined -> {error, not_started};
-        Target -> bound(py_request:sync(Target, Request, Timeout, Flags bor py_options:any_handles()))
-    end;
-run(Request, Timeout, Flags, Name) ->
-    case py_pool:ensure(Name) of
-        {ok, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
-        {error, _} = Error -> Error
-    end.
-
--spec submit(py_nif:request(), options()) -> reference().
-submit(Request, Options) ->
-    case py_options:parse(Options) of
-        {ok, {Timeout, Flags, undefined}} ->
-            case target() of
-                undefined -> py_request:refused(not_started);
-                Target -> sent(py_request:async(Target, Request, Timeout, Flags bor py_options:any_handles()))
-            end;
-        {ok, {Timeout, Flags, Name}} ->
-            case py_pool:ensure(Name) of
-                {ok, Pool} -> sent(py_request:async(Pool, Request, Timeout, Flags));
-                {error, Reason} -> py_request:refused(Reason)
-            end;
-        {error, Reason} ->
-            py_request:refused(Reason)
-    end.
-
-sent({Ref, submitted}) ->
-    Ref;
-sent({Ref, {refused, Reason}}) ->
-    _ = bound({error, Reason}),
-    Ref.
-
-%% The tie to a worker ends with the worker.
--spec bound(Result) -> Result when Result :: ok | result().
-bound({error, {worker_down, _}} = Error) ->
-    %% It may have been the worker of a handle that ended.
-    case get(?AFFINITY) of
-        undefined -> ok;
-        Worker -> _ = [erase(?AFFINITY) || not py_nif:alive(Worker)], ok
-    end,
-    Error;
-bound(Result) ->
-    Result.
-
--spec done(result()) -> ok | {error, reason()}.
-done({ok, _}) -> ok;
-done({error, _} = Error) -> Error.
-
-%% The worker that the calling process is tied to, from here on if it was not yet.
--spec adopt(timeout()) -> {ok, py_nif:worker()} | {error, reason()}.
-adopt(Timeout) ->
-    case get(?AFFINITY) of
-        undefined ->
-            case persistent_term:get({py_pool, default}, undefined) of
-                undefined -> {error, not_started};
-                Pool -> adopt(py_nif:choose(Pool), Timeout)
-            end;
-        Worker ->
-            {ok, Worker}
-    end.
-
--spec adopt({ok, py_nif:worker()} | {error, no_worker}, timeout()) -> {ok, py_nif:worker()} | {error, reason()}.
-adopt({ok, Worker}, _Timeout) ->
-    _ = put(?AFFINITY, Worker),
-    {ok, Worker};
-adopt({error, no_worker}, Timeout) ->
-    case py_pool:await_worker(default, Timeout) of
-        ok -> adopt(Timeout);
-        {error, _} = Error -> Error
     end.

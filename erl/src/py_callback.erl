@@ -161,7 +161,7 @@ send(To, _Message) ->
 run(Call, Kind, Caller, Worker, Name, Args) ->
     ok = py_nif:callback_enter(Call),
     _ = put('$callers', [Pid || Pid <- [Caller], is_pid(Pid)]),
-    ok = py:inherit(Worker),
+    ok = py_route:inherit(Worker),
     Result =
         try apply_target(Kind, Name, Args, Caller) of
             {ok, _} = Ok -> Ok;

@@ -1,0 +1,148 @@
+%% @doc Where work goes: the worker that the calling process is tied to, the pool that an option names, or pool `default'.
+-module(py_route).
+
+-export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, inherit/1]).
+
+-define(DEFAULT_TIMEOUT, 30000).
+%% The worker that a process keeps going to after py:exec/1.
+-define(AFFINITY, '$py_affinity').
+
+%% @doc Runs a request and waits for its answer, with the default timeout.
+-spec sync(py_nif:request()) -> py:result().
+sync(Request) ->
+    case get(?AFFINITY) of
+        undefined ->
+            case persistent_term:get({py_pool, default}, undefined) of
+                undefined -> {error, not_started};
+                Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
+            end;
+        Worker ->
+            seen(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, py_options:any_handles()))
+    end.
+
+%% @doc As {@link sync/1}, with the options of the caller.
+-spec sync(py_nif:request(), py:options()) -> py:result().
+sync(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} -> sync(Request, Timeout, Flags, Name);
+        {error, _} = Error -> Error
+    end.
+
+%% @doc As {@link sync/2}, with options that are parsed already.
+-spec sync(py_nif:request(), timeout(), non_neg_integer(), undefined | atom()) -> py:result().
+sync(Request, Timeout, Flags, Name) ->
+    case target(Name) of
+        {own, Target} -> seen(py_request:sync(Target, Request, Timeout, Flags bor py_options:any_handles()));
+        {named, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
+        {error, _} = Error -> Error
+    end.
+
+%% @doc Submits a request whose answer comes as a message.
+-spec async(py_nif:request(), py:options()) -> reference().
+async(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} ->
+            case target(Name) of
+                {own, Target} -> sent(py_request:async(Target, Request, Timeout, Flags bor py_options:any_handles()));
+                {named, Pool} -> sent(py_request:async(Pool, Request, Timeout, Flags));
+                {error, Reason} -> py_request:refused(Reason)
+            end;
+        {error, Reason} ->
+            py_request:refused(Reason)
+    end.
+
+-spec sent({reference(), submitted | {refused, term()}}) -> reference().
+sent({Ref, submitted}) ->
+    Ref;
+sent({Ref, {refused, Reason}}) ->
+    _ = seen({error, Reason}),
+    Ref.
+
+%% @doc Submits a request whose outcome nobody wants.
+-spec cast(py_nif:request()) -> ok | {error, term()}.
+cast(Request) ->
+    case target(undefined) of
+        {own, Target} -> seen(py_request:cast(Target, Request, py_options:any_handles()));
+        {error, _} = Error -> Error
+    end.
+
+%% @doc As {@link sync/2}; unless the options name a pool, the calling process keeps going to the worker from here on.
+-spec exec(py_nif:request(), py:options()) -> py:result().
+exec(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, undefined}} ->
+            case tie(Timeout) of
+                {ok, Worker} -> seen(py_request:sync(Worker, Request, Timeout, Flags));
+                {error, _} = Error -> Error
+            end;
+        {ok, {Timeout, Flags, Name}} ->
+            sync(Request, Timeout, Flags, Name);
+        {error, _} = Error ->
+            Error
+    end.
+
+%% The worker that the calling process is tied to, from here on if it was not yet.
+-spec tie(timeout()) -> {ok, py_nif:worker()} | {error, py:reason()}.
+tie(Timeout) ->
+    case target(undefined) of
+        {own, Target} ->
+            case get(?AFFINITY) of
+                undefined -> tie(py_nif:choose(Target), Timeout);
+                Worker -> {ok, Worker}
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec tie({ok, py_nif:worker()} | {error, no_worker}, timeout()) -> {ok, py_nif:worker()} | {error, py:reason()}.
+tie({ok, Worker}, _Timeout) ->
+    _ = put(?AFFINITY, Worker),
+    {ok, Worker};
+tie({error, no_worker}, Timeout) ->
+    case py_pool:await_worker(default, Timeout) of
+        ok -> tie(Timeout);
+        {error, _} = Error -> Error
+    end.
+
+%% @doc The next work of the calling process goes to any worker.
+-spec untie() -> ok.
+untie() ->
+    _ = erase(?AFFINITY),
+    ok.
+
+%% @doc The process that runs an Erlang function for Python goes to the worker that its caller is tied to.
+-spec inherit(py_nif:worker() | undefined) -> ok.
+inherit(undefined) ->
+    ok;
+inherit(Worker) ->
+    _ = put(?AFFINITY, Worker),
+    ok.
+
+-spec target(undefined | atom()) -> {own, py_nif:target()} | {named, py_nif:pool()} | {error, term()}.
+target(undefined) ->
+    case get(?AFFINITY) of
+        undefined ->
+            case persistent_term:get({py_pool, default}, undefined) of
+                undefined -> {error, not_started};
+                Pool -> {own, Pool}
+            end;
+        Worker ->
+            {own, Worker}
+    end;
+target(Name) ->
+    case py_pool:ensure(Name) of
+        {ok, Pool} -> {named, Pool};
+        {error, _} = Error -> Error
+    end.
+
+%% The tie to a worker ends with the worker.
+-spec seen(Result) -> Result when Result :: ok | py:result().
+seen({error, {worker_down, _}} = Error) ->
+    %% It may have been the worker of a handle that ended.
+    case get(?AFFINITY) of
+        undefined -> ok;
+        Worker -> _ = [erase(?AFFINITY) || not py_nif:alive(Worker)], ok
+    end,
+    Error;
+seen(Result) ->
+    Result.

@@ -37,6 +37,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	rebar3 do xref, dialyzer
+	python3 tests/coverage.py
 	_build/venv/bin/ruff check .
 
 fmt:
@@ -53,6 +54,7 @@ loom:
 	cargo test --locked --release -p shm-proto --test 'loom_*'
 
 docs:
+	python3 tests/coverage.py --write
 	cargo doc --locked --no-deps --workspace --document-private-items
 	rebar3 edoc
 

@@ -32,6 +32,7 @@ end_per_testcase(_Case, _Config) ->
     [] = py_test:mailbox(),
     py:unbind().
 
+%% covers: py:call_async/3, message:py_response, message:py_error
 messages(_) ->
     Ref = py:call_async(math, sqrt, [16]),
     ?assert(is_reference(Ref)),
@@ -39,18 +40,21 @@ messages(_) ->
     Failing = py:call_async(math, sqrt, [-1]),
     receive {py_error, Failing, {'ValueError', _}} -> ok end.
 
+%% covers: py:await/1,2, py:async_await/1, py:call_async/4
 await(_) ->
     {ok, 4.0} = py:await(py:call_async(math, sqrt, [16])),
     {ok, 5} = py:await(py:call_async(builtins, int, [<<"101">>], #{base => 2}), 5000),
     {ok, 7} = py:async_await(py:call_async('__main__', slow, [7])),
     {error, {'ValueError', _}} = py:await(py:call_async(math, sqrt, [-1])).
 
+%% covers: py:await/2, error:timeout
 await_timeout(_) ->
     Ref = py:call_async(time, sleep, [3600]),
     {Time, {error, timeout}} = py_test:timed(fun() -> py:await(Ref, 100) end),
     ?assert(Time < 5000),
     {ok, 1} = py:eval(<<"1">>).
 
+%% covers: error:badarg, error:bad_option
 refused(_) ->
     Ref = py:call_async(math, sqrt, nonsense),
     {error, {badarg, _}} = py:await(Ref),
@@ -59,6 +63,7 @@ refused(_) ->
     Ref3 = py:call_async(math, sqrt, nonsense),
     ok = py:cancel(Ref3).
 
+%% covers: py:cancel/1
 cancel(_) ->
     Ref = py:call_async(time, sleep, [3600]),
     py_test:until(fun() -> maps:get(pending_requests, py_pool:get_stats()) > 0 end),
@@ -66,6 +71,7 @@ cancel(_) ->
     ok = py:cancel(Ref),
     {ok, 1} = py:eval(<<"1">>).
 
+%% covers: py:cancel/1
 cancel_answered(_) ->
     Ref = py:call_async(math, sqrt, [16]),
     py_test:until(fun() -> py_test:mailbox() =/= [] end),
@@ -73,6 +79,7 @@ cancel_answered(_) ->
     [] = py_test:mailbox().
 
 %% A cancelled call that has not started never runs.
+%% covers: py:cancel/1
 cancel_queued(_) ->
     ok = py:exec(<<"counter.clear()">>),
     Slow = py:call_async('__main__', slow, [1, 0.5]),
@@ -81,12 +88,14 @@ cancel_queued(_) ->
     {ok, 1} = py:await(Slow),
     {ok, 0} = py:eval(<<"len(counter)">>).
 
+%% covers: py:spawn_call/3,4,5
 spawn_call(_) ->
     {ok, 4.0} = py:await(py:spawn_call(math, sqrt, [16])),
     {ok, 5} = py:await(py:spawn_call(builtins, int, [<<"101">>], #{base => 2})),
     {ok, nil} = py:await(py:spawn_call(time, sleep, [0], #{}, #{none => nil})),
     {ok, none} = py:await(py:spawn_call(time, sleep, [0.01], #{}, infinity)).
 
+%% covers: py:spawn_call/5, error:timeout
 deadline(_) ->
     Ref = py:spawn_call(time, sleep, [3600], #{}, 100),
     {Time, ok} = py_test:timed(fun() -> receive {py_error, Ref, timeout} -> ok end end),
@@ -94,17 +103,20 @@ deadline(_) ->
     Answered = py:spawn_call('__main__', slow, [1], #{}, 10000),
     {ok, 1} = py:await(Answered).
 
+%% covers: py:cast/4
 cast(_) ->
     File = file_name(),
     ok = py:cast(builtins, exec, [<<"open(f, 'w').close()">>, #{f => File}]),
     py_test:until(fun() -> filelib:is_file(File) end),
     ok = file:delete(File).
 
+%% covers: py:cast/3,4
 cast_failure(_) ->
     ok = py:cast(math, sqrt, [-1]),
     ok = py:cast(math, sqrt, nonsense),
     ok = py:cast(no_such_module, f, [], #{}).
 
+%% covers: py:cast/4
 cast_outlives_caller(_) ->
     File = file_name(),
     Code = <<"import time; time.sleep(0.3); open(f, 'w').close()">>,
@@ -117,12 +129,14 @@ file_name() ->
     Name = "/tmp/py_async_" ++ os:getpid() ++ "_" ++ integer_to_list(erlang:unique_integer([positive])),
     list_to_binary(Name).
 
+%% covers: guarantee:one_answer
 many_in_flight(_) ->
     Refs = [{N, py:call_async(operator, add, [N, 1])} || N <- lists:seq(1, 5000)],
     [{ok, M} = py:await(Ref) || {N, Ref} <- Refs, M <- [N + 1]],
     ok.
 
 %% Requests of one process to one worker start in the order of submission.
+%% covers: guarantee:order
 order(_) ->
     ok = py:exec(<<"counter.clear()">>),
     Refs = [py:call_async(builtins, exec, [<<"__import__('__main__').counter.append(n)">>, #{n => N}]) || N <- lists:seq(1, 500)],
@@ -131,6 +145,7 @@ order(_) ->
     ?assertEqual(lists:seq(1, 500), Seen).
 
 %% Cancellation against answers: nothing arrives after cancel/1, whoever was first.
+%% covers: py:cancel/1, guarantee:no_late_message
 cancel_races(_) ->
     lists:foreach(
         fun(N) ->
@@ -147,6 +162,7 @@ cancel_races(_) ->
     py_test:settled(),
     [] = py_test:mailbox().
 
+%% covers: py:await/1, py:async_await/1,2
 await_of_either(_) ->
     Ref = make_ref(),
     self() ! {py_result, Ref, 1},
@@ -184,6 +200,7 @@ killed_while_submitting(_) ->
     py_test:whole(default).
 
 %% Whoever gives up a place in a queue at the moment of its turn does not find the turn in its mailbox later.
+%% covers: py_semaphore:acquire/1
 waiting_leaves_no_message(_) ->
     Before = py_semaphore:max_concurrent(),
     ok = py_semaphore:set_max_concurrent(2),

@@ -7,7 +7,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [percentiles, buckets, rounds, json_text, ports, quick, compared].
+all() -> [percentiles, buckets, rounds, json_text, ports, quick, full_run_begins, compared].
 
 percentiles(_) ->
     Counts = [{1.0, 50}, {2.0, 40}, {3.0, 9}, {4.0, 1}],
@@ -38,12 +38,40 @@ rounds(_) ->
     #{ops := 60, max := Max} = py_bench_measure:run(fun() -> ok end, #{callers => 3, burst => 4, per => 5}, 0),
     ?assert(Max > 0).
 
+%% covers: py_unified_bench:run_all/1
 quick(_) ->
     ok = py_test:start(),
     Rows = py_unified_bench:run_all(#{quick => true, duration => 200, warmup => 50, callers => [10], workers => 2}),
     [ours, ours, ours, ours] = [Side || #{side := Side} <- Rows],
     lists:foreach(fun plausible/1, Rows),
     py_test:stop().
+
+%% A run without options takes minutes; here it gets as far as its first workload.
+%% covers: py_unified_bench:run_all/0
+full_run_begins(_) ->
+    ok = py_test:start(),
+    Self = self(),
+    {Run, Monitor} = spawn_monitor(fun() ->
+        true = group_leader(Self, self()),
+        py_unified_bench:run_all()
+    end),
+    Output = printed(Run, "math.sqrt(16.0), 1 caller", []),
+    [?assertNotEqual(nomatch, string:find(Output, Word)) || Word <- ["machine", "OTP", "python", "5 rounds", "runs 400 ms"]],
+    exit(Run, kill),
+    receive {'DOWN', Monitor, process, Run, killed} -> ok end,
+    py_test:stop().
+
+%% What a process that has this one for its group leader prints, up to some text.
+printed(Pid, Text, Before) ->
+    receive
+        {io_request, From, ReplyAs, {put_chars, unicode, Module, Function, Args}} ->
+            From ! {io_reply, ReplyAs, ok},
+            Output = Before ++ unicode:characters_to_list(apply(Module, Function, Args)),
+            case string:find(Output, Text) of
+                nomatch -> printed(Pid, Text, Output);
+                _ -> Output
+            end
+    end.
 
 plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Max, p50_rounds := Rounds}) ->
     ?assert(Ops > 0),
@@ -53,6 +81,7 @@ plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p
     ?assert(lists:min(Rounds) =< P50 * 1.011 andalso P50 =< lists:max(Rounds) * 1.011).
 
 %% Every workload and every side but the ring, which cargo would have to build, with a stand-in for another library.
+%% covers: py_unified_bench:run_all/1
 compared(Config) ->
     ok = py_test:start(),
     Results = filename:join(?config(priv_dir, Config), "results"),

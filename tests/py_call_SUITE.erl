@@ -24,22 +24,26 @@ end_per_testcase(_Case, _Config) ->
     [] = py_test:mailbox(),
     py:unbind().
 
+%% covers: py:call/3,4,5
 first_call(_) ->
     {ok, 4.0} = py:call(math, sqrt, [16]),
     {ok, 4.0} = py:call(math, sqrt, [16.0], #{}),
     {ok, 4.0} = py:call(math, sqrt, [16], #{}, 1000).
 
+%% covers: py:call/3
 names(_) ->
     {ok, 4.0} = py:call(<<"math">>, "sqrt", [16]),
     {ok, <<"a/b">>} = py:call('os.path', join, [<<"a">>, <<"b">>]),
     {ok, #{<<"a">> := 1}} = py:call(builtins, 'dict.fromkeys', [[a], 1]),
     {ok, 3} = py:call("operator", <<"add">>, [1, 2]).
 
+%% covers: py:call/4
 keyword_arguments(_) ->
     {ok, <<"{\"a\": 1, \"b\": 2}">>} = py:call(json, dumps, [#{b => 2, a => 1}], #{sort_keys => true}),
     {ok, <<"{\"a\": 1, \"b\": 2}">>} = py:call(json, dumps, [#{b => 2, a => 1}], [{<<"sort_keys">>, true}]),
     {ok, 5} = py:call(builtins, int, [<<"101">>], #{"base" => 2}).
 
+%% covers: error:badarg
 bad_arguments(_) ->
     {error, {badarg, _}} = py:call(math, sqrt, not_a_list),
     {error, {badarg, _}} = py:call(math, sqrt, [1 | 2]),
@@ -54,6 +58,7 @@ bad_arguments(_) ->
     {error, {badarg, calls}} = py:parallel(none),
     {ok, 2.0} = py:call(math, sqrt, [4]).
 
+%% covers: py:eval/1
 eval(_) ->
     {ok, 3} = py:eval(<<"1 + 2">>),
     {ok, 3} = py:eval("  1 + 2"),
@@ -61,6 +66,7 @@ eval(_) ->
     {ok, [0, 1, 4]} = py:eval(<<"[x * x for x in range(3)]">>),
     {ok, none} = py:eval(<<"None">>).
 
+%% covers: py:eval/2,3
 eval_locals(_) ->
     {ok, 30} = py:eval(<<"sum(x * x for x in range(n))">>, #{n => 5}),
     {ok, [2, 4]} = py:eval(<<"[x * f for x in xs]">>, #{f => 2, xs => [1, 2]}),
@@ -68,6 +74,7 @@ eval_locals(_) ->
     ok = py:exec(<<"pass">>),
     {error, {'NameError', _}} = py:eval(<<"n">>).
 
+%% covers: py:exec/1
 exec_affinity(_) ->
     ok = py:exec(<<"
         def double(x):
@@ -79,10 +86,12 @@ exec_affinity(_) ->
     {ok, [1, 2]} = py:eval(<<"seen">>),
     {ok, 10} = py:await(py:call_async('__main__', double, [5])).
 
+%% covers: py:exec/2, option:pool
 exec_in_pool(_) ->
     ok = py:exec(<<"pass">>, #{pool => default}),
     undefined = get('$py_affinity').
 
+%% covers: py:unbind/0
 unbind(_) ->
     ok = py:exec(<<"mine = 1">>),
     ?assertNotEqual(undefined, get('$py_affinity')),
@@ -90,6 +99,7 @@ unbind(_) ->
     ok = py:unbind(),
     undefined = get('$py_affinity').
 
+%% covers: py:exec/1, error:worker_down
 affinity_ends_with_worker(_) ->
     ok = py:exec(<<"import os">>),
     {ok, OsPid} = py:eval(<<"os.getpid()">>),
@@ -100,6 +110,7 @@ affinity_ends_with_worker(_) ->
     py_test:whole(default).
 
 %% Others use the worker of a process that has run exec.
+%% covers: py:exec/2
 affinity_is_shared(_) ->
     Pool = affinity_is_shared,
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -108,20 +119,24 @@ affinity_is_shared(_) ->
     [_] = lists:usort(Pids),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: py:exec_all/1,2
 exec_all(_) ->
     ok = py:exec_all(<<"everywhere = 41">>),
-    ok = py:exec_all("everywhere += 1"),
+    ok = py:exec_all("everywhere += 1", 20000),
     Values = [py:eval(<<"everywhere">>) || _ <- lists:seq(1, 20)],
     [{ok, 42}] = lists:usort(Values),
     {ok, [{ok, 42}]} = py:parallel([{builtins, eval, [<<"__import__('__main__').everywhere">>, #{}]}]).
 
+%% covers: py:exec_all/1,2, error:syntax, error:timeout
 exec_all_failure(_) ->
     {error, Failed} = py:exec_all(<<"raise ValueError('not here')">>),
     ?assert(length(Failed) >= 2),
     [{'ValueError', "not here"}] = lists:usort([Reason || {Id, Reason} <- Failed, is_integer(Id)]),
-    {error, [{_, {'SyntaxError', _}} | _]} = py:exec_all(<<"def">>).
+    {error, [{_, {'SyntaxError', _}} | _]} = py:exec_all(<<"def">>),
+    {error, [{_, timeout} | _]} = py:exec_all(<<"import time; time.sleep(60)">>, 200).
 
 %% A worker that starts later has run the same code, in the same order.
+%% covers: py:exec_all/1
 exec_all_replay(_) ->
     ok = py:exec_all(<<"order = ['first']">>),
     ok = py:exec_all(<<"order.append('second')">>),
@@ -136,12 +151,14 @@ exec_all_replay(_) ->
     ],
     ?assertEqual([[<<"first">>, <<"second">>]], lists:usort(Seen)).
 
+%% covers: py:parallel/1
 parallel_order(_) ->
     Calls = [{operator, add, [N, N]} || N <- lists:seq(1, 500)],
     Expected = [{ok, 2 * N} || N <- lists:seq(1, 500)],
     {ok, Expected} = py:parallel(Calls),
     {ok, []} = py:parallel([]).
 
+%% covers: py:parallel/1
 parallel_errors(_) ->
     {ok, [{ok, 1.0}, {error, {'ValueError', _}}, {error, {badarg, _}}, {ok, [3, 2, 1]}, {error, {'ModuleNotFoundError', _}}]} =
         py:parallel([
@@ -152,18 +169,21 @@ parallel_errors(_) ->
             {no_such_module, f, []}
         ]).
 
+%% covers: py:parallel/2
 parallel_timeout(_) ->
     {Time, {ok, [{ok, 1.0}, {error, timeout}]}} =
         py_test:timed(fun() -> py:parallel([{math, sqrt, [1]}, {time, sleep, [60]}], 500) end),
     ?assert(Time >= 500),
     ?assert(Time < 5000).
 
+%% covers: py:parallel/2
 parallel_many(_) ->
     Count = 20000,
     {ok, Results} = py:parallel([{builtins, abs, [-N]} || N <- lists:seq(1, Count)], infinity),
     Results = [{ok, N} || N <- lists:seq(1, Count)],
     ok.
 
+%% covers: error:bad_option, option:none, option:binary, option:tags, option:unknown, option:error, option:pool
 options(_) ->
     {error, {bad_option, colour}} = py:call(math, sqrt, [1], #{}, #{colour => red}),
     {error, {bad_option, none}} = py:call(math, sqrt, [1], #{}, #{none => never}),
@@ -177,6 +197,8 @@ options(_) ->
     ?assertNotEqual(nomatch, string:find(Traceback, "ZeroDivisionError")),
     {error, {badarg, pool}} = py:call(math, sqrt, [1], #{}, #{pool => no_such_pool}).
 
+%% covers: error:overloaded, py_semaphore:acquire/1, py_semaphore:release/0, py_semaphore:current/0
+%% covers: py_semaphore:max_concurrent/0, py_semaphore:set_max_concurrent/1
 overloaded(_) ->
     Max = py_semaphore:max_concurrent(),
     ok = py_semaphore:set_max_concurrent(1),
@@ -197,6 +219,8 @@ overloaded(_) ->
         ok = py_semaphore:set_max_concurrent(Max)
     end.
 
+%% covers: py:version/0, py:execution_mode/0, py:execution_info/0, py:num_executors/0, py:subinterp_supported/0
+%% covers: py:workers/0, py:stats/0
 information(_) ->
     {ok, Version} = py:version(),
     {ok, Version0} = py:eval(<<"' '.join(__import__('sys').version.split())">>),
@@ -213,6 +237,7 @@ information(_) ->
     ?assert(Rss > 0),
     #{pools := #{default := #{num_workers := 2, ready_workers := 2}}} = py:stats().
 
+%% covers: py:reload/1
 reload(_) ->
     ok = py:exec_all(<<"import colorsys; colorsys.marked = 1; colorsys.ONE_THIRD = 0">>),
     ok = py:reload(colorsys),
@@ -224,6 +249,7 @@ reload(_) ->
     {error, {badarg, module}} = py:reload(1).
 
 %% Every caller gets its own answers.
+%% covers: guarantee:one_answer, guarantee:neighbours
 many_callers(_) ->
     Self = self(),
     Callers = [
@@ -237,6 +263,7 @@ many_callers(_) ->
     ok.
 
 %% The library leaves no name in the user's namespace.
+%% covers: config:paths, config:imports
 main_is_clean(_) ->
     Pool = main_is_clean,
     ok = py_pool:start_pool(Pool, #{num_workers => 1, paths => ["/tmp"], imports => [json, 'os.path']}),
@@ -245,6 +272,7 @@ main_is_clean(_) ->
     {ok, true} = py:eval(<<"'json' in __import__('sys').modules and __import__('sys').path[0] == '/tmp'">>, #{}, #{pool => Pool}),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: config:cd
 working_directory(_) ->
     Pool = working_directory,
     ok = py_pool:start_pool(Pool, #{num_workers => 1, cd => "/"}),

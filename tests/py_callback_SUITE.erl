@@ -47,6 +47,7 @@ end_per_testcase(_Case, _Config) ->
 
 %% Names
 
+%% covers: erlang.call
 call_by_name(_) ->
     {ok, 3} = py:eval(<<"erlang.call('add', 1, 2)">>),
     {ok, []} = py:eval(<<"erlang.call('echo')">>),
@@ -55,6 +56,7 @@ call_by_name(_) ->
     {error, {'TypeError', _}} = py:eval(<<"erlang.call(1)">>),
     {error, {'TypeError', _}} = py:eval(<<"erlang.call('echo', key=1)">>).
 
+%% covers: erlang.NAME
 attributes(_) ->
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>),
     {ok, [true, false]} = py:eval(<<"[hasattr(erlang, 'add'), hasattr(erlang, 'missing')]">>),
@@ -65,6 +67,7 @@ attributes(_) ->
     {error, {'AttributeError', _}} = py:eval(<<"erlang.missing">>),
     {ok, <<"add">>} = py:eval(<<"erlang.add.__name__">>).
 
+%% covers: erlang.import
 import_names(_) ->
     ok = py:exec(<<"from erlang import add, echo as other\nresult = [add(1, 2), other(3)]">>),
     {ok, [3, [3]]} = py:eval(<<"result">>),
@@ -76,16 +79,20 @@ dunder_names(_) ->
     ok = py:register_function('__wrapped__', fun(_) -> Self ! asked end),
     {ok, [false, false]} = py:eval(<<"[hasattr(erlang, '__path__'), hasattr(erlang, '__wrapped__')]">>).
 
+%% covers: erlang.NAME
 own_functions_win(_) ->
     ok = py:register_function(call, fun(_) -> wrong end),
     ok = py:register_function(send, fun(_) -> wrong end),
     {ok, 3} = py:eval(<<"erlang.call('add', 1, 2)">>),
     {ok, <<"wrong">>} = py:eval(<<"erlang.call('send')">>).
 
+%% covers: py:register_function/3
 module_and_function(_) ->
     ok = py:register_function(total, lists, sum),
     {ok, 6} = py:eval(<<"erlang.total(1, 2, 3)">>).
 
+%% covers: py:register_function/2, py:unregister_function/1, py_callback:register/2, py_callback:unregister/1
+%% covers: py_callback:lookup/1
 registration(_) ->
     ok = py:register_function("text", fun(_) -> 1 end),
     {ok, 1} = py:eval(<<"erlang.text()">>),
@@ -105,6 +112,7 @@ registration(_) ->
 
 %% Values and errors
 
+%% covers: erlang.call
 values(_) ->
     Ref = make_ref(),
     ok = py:register_function(give, fun([N]) -> element(N, {none, #{a => [1, {2}]}, Ref, self(), 1 bsl 200, <<255>>}) end),
@@ -117,6 +125,7 @@ values(_) ->
     {ok, <<"bytes">>} = py:eval(<<"type(erlang.give(6)).__name__">>),
     {ok, [[Ref]]} = py:eval(<<"erlang.echo([r])">>, #{r => Ref}).
 
+%% covers: erlang.call
 large_values(_) ->
     ok = py:register_function(size, fun([B]) -> byte_size(B) end),
     ok = py:register_function(make, fun([N]) -> binary:copy(<<"x">>, N) end),
@@ -133,6 +142,7 @@ large_values(_) ->
     %% What an answer took is given back.
     [{ok, 500000} = py:eval(<<"len(erlang.make(500000))">>) || _ <- lists:seq(1, 100)].
 
+%% covers: error:callback
 erlang_errors(_) ->
     ok = py:register_function(fail, fun([Class]) -> erlang:raise(binary_to_existing_atom(Class), {oops, 1}, []) end),
     [
@@ -145,9 +155,11 @@ erlang_errors(_) ->
     ok = py:register_function(long, fun(_) -> error(lists:duplicate(10000, $ä)) end),
     {error, {'RuntimeError', "error: " ++ _}} = py:eval(<<"erlang.long()">>).
 
+%% covers: error:callback
 unknown_name(_) ->
     {error, {'RuntimeError', "Function 'nobody' not registered"}} = py:eval(<<"erlang.call('nobody')">>).
 
+%% covers: error:callback
 unencodable(_) ->
     ok = py:register_function(improper, fun(_) -> [1 | 2] end),
     {error, {'RuntimeError', "error: {unsupported_term,[1|2]}"}} = py:eval(<<"erlang.improper()">>),
@@ -156,11 +168,13 @@ unencodable(_) ->
     {error, {'KeyError', _}} = py:eval(<<"erlang.echo(Bad())">>),
     {ok, [1]} = py:eval(<<"erlang.echo(1)">>).
 
+%% covers: error:callback
 python_error_crosses(_) ->
     ok = py:register_function(back, fun([Code]) -> py:eval(Code) end),
     {ok, {<<"error">>, {<<"ZeroDivisionError">>, Message}}} = py:eval(<<"erlang.back('1 / 0')">>),
     "division by zero" = Message.
 
+%% covers: guarantee:callback_once
 executed_once(_) ->
     Count = counters:new(1, []),
     ok = py:register_function(count, fun(_) -> counters:add(Count, 1, 1) end),
@@ -168,12 +182,14 @@ executed_once(_) ->
     {ok, 2} = py:eval(<<"work()">>),
     2 = counters:get(Count, 1).
 
+%% covers: guarantee:callback_once
 callers(_) ->
     ok = py:register_function(callers, fun(_) -> [get('$callers'), self()] end),
     Self = self(),
     {ok, [[Self], Runner]} = py:eval(<<"erlang.callers()">>),
     true = Runner =/= Self.
 
+%% covers: error:callback
 killed_function(_) ->
     ok = py:register_function(die, fun(_) -> exit(self(), kill), receive never -> ok end end),
     {error, {'RuntimeError', "exit: killed"}} = py:eval(<<"erlang.die()">>),
@@ -198,6 +214,7 @@ every_kind_of_request(_) ->
     {ok, [6]} = py:eval(<<"x">>),
     {ok, [{ok, [1]}, {ok, [2]}]} = py:parallel([{erlang, call, [echo, 1]}, {erlang, call, [echo, 2]}]).
 
+%% covers: erlang.call
 other_threads(_) ->
     ok = py:exec(
         <<"import threading, concurrent.futures\n"
@@ -208,10 +225,12 @@ other_threads(_) ->
     Expected = [2 * I || I <- lists:seq(0, 299)],
     {ok, Expected} = py:eval(<<"in_threads(300)">>).
 
+%% covers: erlang.call
 no_limit_but_the_deadline(_) ->
     ok = py:register_function(slow, fun([T]) -> receive after T -> done end end),
     {ok, <<"done">>} = py:call(erlang, call, [slow, 1500], #{}, infinity).
 
+%% covers: guarantee:deadline
 deadline(_) ->
     Self = self(),
     ok = py:register_function(hang, fun(_) -> Self ! {runs, self()}, receive go -> late end end),
@@ -233,6 +252,7 @@ deadline_in_thread(_) ->
     receive {runs, Pid} -> Pid ! go end,
     py_test:settled().
 
+%% covers: error:worker_down
 worker_death(_) ->
     Self = self(),
     ok = py:register_function(hang, fun(_) -> Self ! {runs, self()}, receive go -> late end end),
@@ -247,6 +267,7 @@ worker_death(_) ->
     py_test:whole(default),
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
+%% covers: guarantee:caller_death
 caller_death(_) ->
     Self = self(),
     ok = py:register_function(hang, fun(_) -> Self ! {runs, self()}, receive go -> late end end),
@@ -257,6 +278,7 @@ caller_death(_) ->
     Runner ! go,
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
+%% covers: guarantee:one_answer
 order_of_reply(_) ->
     %% The answers of calls that call back and of calls that do not are never mixed up.
     Work = fun(N) ->
@@ -292,17 +314,20 @@ register_descend() ->
     end),
     ok = py:exec_all(<<"def down(n):\n  return n if n <= 0 else 1 + erlang.descend(n - 1)">>).
 
+%% covers: guarantee:nesting
 nested(_) ->
     register_descend(),
     {ok, 1} = py:call('__main__', down, [1]),
     {ok, 5} = py:call('__main__', down, [5]),
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
+%% covers: guarantee:nesting, config:max_threads
 nested_200(_) ->
     register_descend(),
     {ok, 200} = py:call('__main__', down, [200], #{}, 60000),
     {ok, 200} = py:call('__main__', down, [200], #{}, 60000).
 
+%% covers: guarantee:nesting
 nested_low_concurrency(_) ->
     register_descend(),
     ok = py_semaphore:set_max_concurrent(5),
@@ -315,6 +340,7 @@ nested_low_concurrency(_) ->
         ok = py_semaphore:set_max_concurrent(16384)
     end.
 
+%% covers: guarantee:nesting
 nested_through_process(_) ->
     Self = self(),
     Server = spawn_link(fun Serve() ->
@@ -337,6 +363,7 @@ nested_through_process(_) ->
     [{ok, none} = py:await(Ref) || Ref <- Long],
     Server ! stop.
 
+%% covers: guarantee:nesting
 nested_through_thread(_) ->
     %% The request waits for a thread of its own, whose Erlang function needs the same worker.
     ok = py:register_function(root, fun([N]) -> {ok, V} = py:call(math, sqrt, [N]), V end),
@@ -406,12 +433,14 @@ affinity(_) ->
     ok = py:exec(<<"import os\nmine = os.getpid()">>),
     {ok, true} = py:eval(<<"erlang.inner() == mine">>).
 
+%% covers: guarantee:nesting
 parallel_chains(_) ->
     register_descend(),
     Pids = [spawn_monitor(fun() -> [{ok, 12} = py:call('__main__', down, [12], #{}, 60000) || _ <- [1, 2, 3]] end) || _ <- lists:seq(1, 8)],
     [receive {'DOWN', Ref, process, _, Reason} -> normal = Reason end || {_, Ref} <- Pids],
     ok.
 
+%% covers: config:max_threads
 too_deep(_) ->
     register_descend(),
     %% The error of the innermost call comes back through all levels.
@@ -428,6 +457,7 @@ many_failures(_) ->
     {ok, 5000} = py:call('__main__', failures, [5000], #{}, 60000),
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
+%% covers: erlang.child
 forked_child(_) ->
     ok = py:exec(
         <<"import os\n"
@@ -448,6 +478,7 @@ forked_child(_) ->
 
 %% Messages
 
+%% covers: erlang.send, erlang.atom
 sends(_) ->
     true = register(py_callback_suite_receiver, self()),
     {ok, none} = py:eval(<<"erlang.send(p, {'a': [1, 2.5, None]})">>, #{p => self()}),
@@ -461,6 +492,7 @@ sends(_) ->
     [receive I -> ok end || I <- lists:seq(0, 9999)],
     ok.
 
+%% covers: guarantee:send_before_reply
 send_before_reply(_) ->
     ok = py:exec_all(<<"def tell(p, n):\n  erlang.send(p, n)\n  return n">>),
     [
@@ -480,6 +512,7 @@ send_before_reply(_) ->
      || N <- lists:seq(1, 100)
     ].
 
+%% covers: erlang.send
 send_errors(_) ->
     {error, {'TypeError', _}} = py:eval(<<"erlang.send(1, 2)">>),
     {error, {'TypeError', _}} = py:eval(<<"erlang.send('x')">>),
@@ -488,6 +521,7 @@ send_errors(_) ->
     {ok, none} = py:eval(<<"erlang.send(p, 1)">>, #{p => Dead}),
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
+%% covers: erlang.self, erlang.whereis
 self_and_whereis(_) ->
     Self = self(),
     {ok, Self} = py:eval(<<"erlang.self()">>),
@@ -499,6 +533,8 @@ self_and_whereis(_) ->
     ok = py:exec(<<"import threading\nseen = []\nt = threading.Thread(target=lambda: seen.append(erlang.self())); t.start(); t.join()">>),
     {ok, [none]} = py:eval(<<"seen">>).
 
+%% covers: erlang.state_get, erlang.state_set, erlang.state_delete, erlang.state_keys, erlang.state_clear
+%% covers: erlang.state_incr, erlang.state_decr
 state_from_python(_) ->
     ok = py:state_clear(),
     {ok, none} = py:eval(<<"erlang.state_get('k')">>),
@@ -541,6 +577,7 @@ signal_during_wait() ->
     {ok, <<"done">>} = py:await(Ref),
     ok = py:exec(<<"signal.signal(signal.SIGUSR1, signal.SIG_DFL)">>).
 
+%% covers: py:cast/3, guarantee:callback_once
 cast_and_async(_) ->
     Self = self(),
     ok = py:register_function(note, fun([X]) -> Self ! {note, X, get('$callers')} end),
@@ -558,6 +595,7 @@ moved_request(_) ->
     [{ok, N} = py:await(Ref) || {Ref, N} <- lists:zip(Refs, lists:seq(1, 100))],
     ok.
 
+%% covers: config:stop_timeout
 stop_during_callback(Config) ->
     Self = self(),
     ok = py:register_function(hang, fun(_) -> Self ! {runs, self()}, receive go -> late end end),

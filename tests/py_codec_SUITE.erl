@@ -50,6 +50,7 @@ all() ->
 %% The type table
 %% ---------------------------------------------------------------------------------------------------------------
 
+%% covers: to_python:integer, to_python:float, to_python:binary
 scalars(_) ->
     [
         ?assertEqual({ok, T}, loop(T))
@@ -61,6 +62,7 @@ scalars(_) ->
     ],
     ?assertEqual(<<"-0.0">>, list_to_binary(io_lib:format("~w", [element(2, loop(-0.0))]))).
 
+%% covers: to_python:bytes, to_python:str, to_python:literal_tuple
 special_tuples(_) ->
     [
         ?assertEqual({ok, Expected}, loop(T))
@@ -89,22 +91,26 @@ special_tuples(_) ->
              {{ndarray, a, b, c}, {ndarray, a, b, c}}]
     ].
 
+%% covers: option:tags
 special_tuples_off(_) ->
     [
         ?assertEqual({ok, T}, loop(T, ?TAGS_OFF))
      || T <- [{bytes, <<1>>}, {float, nan}, {tuple, {1}}, {str, <<"x">>}, {buffer, <<1>>}, {ndarray, a, {1}, <<1>>}]
     ].
 
+%% covers: option:binary
 binary_option(_) ->
     ?assertEqual(<<109, 1:32, $x>>, py_nif:encode(<<"x">>, 0)),
     ?assertEqual(<<8, 1:32/little, $x>>, py_nif:encode(<<"x">>, ?BINARY_BYTES)),
     ?assertEqual(<<8, 1:32/little, $x>>, py_nif:encode({bytes, <<"x">>}, 0)),
     ?assertEqual(<<9, 1:32/little, $x>>, py_nif:encode({str, <<"x">>}, ?BINARY_BYTES)).
 
+%% covers: option:none
 none_option(_) ->
     [?assertEqual(<<1>>, py_nif:encode(T, 0)) || T <- [none, nil, undefined]],
     [?assertEqual({ok, T}, py_nif:decode(<<1>>, Bits)) || {Bits, T} <- [{0, none}, {1, nil}, {2, undefined}]].
 
+%% covers: error:unsupported_term
 unsupported_terms(_) ->
     [
         ?assertEqual({error, {unsupported_term, Culprit}}, py_nif:encode(T, 0))
@@ -158,6 +164,7 @@ bytes_from_the_beam(_) ->
      || _ <- lists:seq(1, 5000)
     ].
 
+%% covers: to_python:atom
 atoms(_) ->
     Long = list_to_atom(lists:duplicate(255, $x)),
     Wide = list_to_atom(lists:duplicate(255, 16#1F600)),
@@ -194,6 +201,7 @@ large_terms(_) ->
     Tuple = list_to_tuple(lists:seq(1, 100000)),
     ?assert({ok, Tuple} =:= loop(Tuple)).
 
+%% covers: to_erlang:deep
 deep_terms(_) ->
     [
         begin
@@ -215,6 +223,7 @@ depth([1, {x, T}, 2]) -> 1 + depth(T).
 %% Pids, references, ports, funs
 %% ---------------------------------------------------------------------------------------------------------------
 
+%% covers: to_python:opaque
 opaque_terms(_) ->
     Captured = rand:bytes(100),
     Local = fun(X) -> {X, Captured, self()} end,
@@ -257,6 +266,7 @@ net_kernel_start() ->
     Terms = [begin {ok, T} = py_nif:decode(B, 0), T end || B <- Before],
     ok.
 
+%% covers: guarantee:hostile
 forged_opaque_terms(_) ->
     Fun = py_nif:encode(fun lists:map/2, 0),
     Local = py_nif:encode(fun() -> ok end, 0),
@@ -286,12 +296,14 @@ opaque(Kind, Data) -> <<12, Kind, (byte_size(Data)):32/little, Data/binary>>.
 %% Bytes that are not what they should be
 %% ---------------------------------------------------------------------------------------------------------------
 
+%% covers: to_erlang:refused
 map_keys_that_collide(_) ->
     ?assertEqual({error, {unsupported_object, dict}}, py_nif:decode(<<116, 2:32, 97, 1, 97, 1, 97, 1, 97, 2>>, 0)),
     Pairs = [<<97, (I rem 64), 97, 0>> || I <- lists:seq(0, 64)],
     ?assertEqual({error, {unsupported_object, dict}}, py_nif:decode(iolist_to_binary([<<116, 65:32>> | Pairs]), 0)),
     ?assertEqual({ok, #{1 => 0, 1.0 => 0}}, py_nif:decode(<<116, 2:32, 97, 1, 97, 0, 70, 1.0/float, 97, 0>>, 0)).
 
+%% covers: to_erlang:atom
 unknown_atoms(_) ->
     Before = erlang:system_info(atom_count),
     [
@@ -303,6 +315,7 @@ unknown_atoms(_) ->
     ],
     ?assert(erlang:system_info(atom_count) - Before < 100).
 
+%% covers: guarantee:hostile
 hostile_bytes(_) ->
     rand:seed(exsss, seed()),
     [
@@ -332,6 +345,7 @@ mutate(Bytes) ->
             <<Before/binary, (rand:uniform(125) - 1), After/binary>>
     end.
 
+%% covers: guarantee:hostile
 hostile_counts(_) ->
     [
         ?assertMatch({error, {corrupt, Check}} when is_binary(Check), py_nif:decode(Bytes, 0))
@@ -374,6 +388,7 @@ requests(_) ->
     [?assertEqual(<<100000:32/little, Long/binary>>, request({exec, Code})) || Code <- [Long, binary_to_list(Long), [Long]]],
     ?assertEqual(<<1:32/little, "x">>, request({exec, lists:duplicate(100000, []) ++ "x"})).
 
+%% covers: error:badarg
 bad_requests(_) ->
     [
         ?assertEqual({R, {error, {badarg, What}}}, {R, request(R)})
@@ -402,6 +417,7 @@ replies(_) ->
 
 refusal(Type) -> <<104, 2, 119, 18, "unsupported_object", Type/binary>>.
 
+%% covers: option:error
 exceptions(_) ->
     KeyError = [text(<<"KeyError">>), text(<<"builtins">>), text(<<"k">>), text(<<>>)],
     ValueError = [text(<<"ValueError">>), text(<<"builtins">>), text(<<"no é"/utf8>>), text(<<"Trace">>)],
@@ -420,6 +436,7 @@ exceptions(_) ->
              [1, KeyError, 0, <<16#FFFFFFFF:32>>]]
     ].
 
+%% covers: error:exception
 exception_names_are_bounded(_) ->
     %% Types that the node knows keep their names when the allowance is used up; it is of the order of a thousand.
     Names = [<<"CodecError", (integer_to_binary(I))/binary>> || I <- lists:seq(1, 3000)],

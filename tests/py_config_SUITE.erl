@@ -28,15 +28,23 @@ refused(Env) ->
 mentions(Text, Words) ->
     [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)}) || Word <- Words].
 
+%% covers: config:num_workers, config:max_workers, config:num_executors, config:max_threads, config:max_concurrent
+%% covers: config:env
 defaults(_) ->
     {ok, #{max_concurrent := 16384, pools := [], default := Default}} = py_config:load([]),
     Online = erlang:system_info(schedulers_online),
     Max = 4 * Online,
     #{num_workers := Online, max_workers := Max, num_executors := 1, max_threads := 256, env := inherit} = Default.
 
+%% covers: config:num_workers
 unknown_key(_) ->
     mentions(refused([{num_worker, 2}]), ["num_worker", "num_workers", "sys.config"]).
 
+%% covers: config:num_workers, config:max_workers, config:num_subinterp_workers, config:num_executors
+%% covers: config:max_threads, config:max_concurrent, config:python, config:venv, config:paths, config:imports
+%% covers: config:preload, config:env, config:cd, config:worker_timeout, config:kill_grace, config:drain_limit
+%% covers: config:stop_timeout, config:ring_size, config:arena_size, config:inline_budget_us, config:segments
+%% covers: config:pools
 bad_values(_) ->
     Bad = [
         {num_workers, 0}, {num_workers, many}, {max_workers, -1}, {num_subinterp_workers, 0}, {num_executors, 1.5}, {max_threads, 0},
@@ -57,11 +65,13 @@ good_values(_) ->
     [{ok, _} = py_config:load([{num_workers, 1}, Option]) || Option <- Good],
     ok.
 
+%% covers: config:num_workers, config:venv, config:num_executors
 consistency(_) ->
     mentions(refused([{num_workers, 3}, {max_workers, 2}]), ["num_workers", "max_workers"]),
     mentions(refused([{python, "/usr/bin/python3"}, {venv, "/tmp"}]), ["python", "venv"]),
     mentions(refused([{num_executors, 3}, {max_threads, 2}]), ["num_executors", "max_threads"]).
 
+%% covers: config:pools
 pools(_) ->
     {ok, #{pools := [{mine, #{num_workers := 3, kill_grace := 7}}]}} =
         py_config:load([{kill_grace, 7}, {pools, [{mine, [{num_workers, 3}]}]}]),
@@ -73,6 +83,7 @@ start_error(Env) ->
     ?assert(io_lib:char_list(Text)),
     {Tag, Text}.
 
+%% covers: config:num_workers, error:not_started
 start_refused(_) ->
     {bad_config, Text} = start_error([{num_workers, none}]),
     mentions(Text, ["num_workers"]),
@@ -81,6 +92,7 @@ start_refused(_) ->
     {error, not_started} = py:call(math, sqrt, [1]),
     ok = py_test:start().
 
+%% covers: config:python
 no_python(_) ->
     {no_python, Text} = start_error([{python, "/no/such/python"}]),
     mentions(Text, ["/no/such/python", "{python,"]),
@@ -113,6 +125,7 @@ venv_missing(_) ->
     {no_python, Text} = start_error([{python, "/tmp"}]),
     mentions(Text, ["/tmp", "no virtual environment"]).
 
+%% covers: config:python
 interpreter(_) ->
     {ok, #{default := Default}} = py_config:load([{python, py_test:python()}]),
     {ok, #{executable := Executable, version := {3, Minor, _}, text := Text}} = py_interpreter:find(Default),
@@ -121,6 +134,7 @@ interpreter(_) ->
     ?assert(byte_size(Text) > 5).
 
 %% A virtual environment is an interpreter of its own.
+%% covers: config:python
 venv(Config) ->
     Dir = filename:join(proplists:get_value(priv_dir, Config), "venv"),
     {ok, #{default := Default}} = py_config:load([{python, py_test:python()}]),
@@ -130,14 +144,17 @@ venv(Config) ->
     {ok, Prefix} = py:eval(<<"__import__('sys').prefix">>),
     ?assertEqual(unicode:characters_to_binary(Dir), Prefix).
 
+%% covers: config:pools
 named_pools_start(_) ->
     ok = py_test:start([{num_workers, 1}, {pools, #{mine => #{num_workers => 1}}}]),
     {ok, 2.0} = py:call(math, sqrt, [4], #{}, #{pool => mine}).
 
+%% covers: config:preload
 preload_stops_start(_) ->
     {worker_start_failed, Text} = start_error([{num_workers, 1}, {preload, <<"import no_such_module_here">>}]),
     mentions(Text, ["no_such_module_here", "preload"]).
 
+%% covers: error:not_started, config:stop_timeout
 stopped_application(_) ->
     ok = py_test:start(),
     ok = py:exec(<<"x = 1">>),

@@ -42,13 +42,19 @@ crash(Code) ->
     ?assertEqual(length(Before), length(py_test:os_pids(default))),
     ?assertEqual(length(Before) - 1, length([P || P <- Before, lists:member(P, py_test:os_pids(default))])).
 
+%% covers: guarantee:crash
 segfault(_) -> crash(<<"import os; os.kill(os.getpid(), 11)">>).
+%% covers: guarantee:crash
 os_exit(_) -> crash(<<"import os; os._exit(3)">>).
+%% covers: guarantee:crash
 null_pointer(_) -> crash(<<"import ctypes; ctypes.string_at(0)">>).
+%% covers: guarantee:crash
 abort(_) -> crash(<<"import os; os.abort()">>).
+%% covers: guarantee:crash
 killed(_) -> crash(<<"import os; os.kill(os.getpid(), 9)">>).
 
 %% Children in sessions of their own hold the worker's descriptors and live on.
+%% covers: guarantee:crash
 with_living_children(_) ->
     lists:foreach(
         fun(End) ->
@@ -65,6 +71,7 @@ for _ in range(3):
         [<<"os.kill(os.getpid(), 11)">>, <<"os._exit(3)">>]
     ).
 
+%% covers: guarantee:crash, guarantee:neighbours
 neighbours(_) ->
     Ref = py:call_async(time, sleep, [1.0]),
     py_test:until(fun() -> lists:member(1, [N || #{in_flight := N} <- py:workers()]) end),
@@ -72,6 +79,7 @@ neighbours(_) ->
     {ok, none} = py:await(Ref).
 
 %% What waited behind the call that crashed is served by others.
+%% covers: guarantee:crash
 queued_work_moves(_) ->
     Pool = queued_work_moves,
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -83,17 +91,20 @@ queued_work_moves(_) ->
     ?assertEqual([{ok, N + 1} || N <- lists:seq(1, 20)], [py:await(Ref) || Ref <- Queued]),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: error:worker_down
 affine(_) ->
     ok = py:exec(<<"mine = 1">>),
     {error, {worker_down, _}} = py:exec(<<"import os; os._exit(3)">>),
     {error, {'NameError', _}} = py:eval(<<"mine">>).
 
+%% covers: error:worker_down
 in_async_calls(_) ->
     Refs = [py:call_async(os, '_exit', [3]) || _ <- lists:seq(1, 2)],
     [{error, {worker_down, _}} = py:await(Ref) || Ref <- Refs],
     py_test:whole(default).
 
 %% Code that kills workers is not recorded, so that later workers live.
+%% covers: py:exec_all/1
 exec_all_that_kills(_) ->
     {error, Failed} = py:exec_all(<<"import os; os._exit(3)">>),
     [{worker_down, _} | _] = [Reason || {_, Reason} <- Failed],
@@ -130,6 +141,7 @@ ordinary_errors(_) ->
     Before = py_test:os_pids(default).
 
 %% Under random kills every call gets exactly one answer, and only the right ones.
+%% covers: guarantee:one_answer, guarantee:crash
 random_kills(_) ->
     Self = self(),
     Callers = [
@@ -165,6 +177,7 @@ supervisor_restarts_owner(_) ->
     py_test:until(fun() -> length(py_test:os_pids(default)) =:= 2 andalso not lists:member(OsPid, py_test:os_pids(default)) end),
     {ok, 1} = py:eval(<<"1">>).
 
+%% covers: guarantee:crash
 large_argument_dies(_) ->
     Big = binary:copy(<<0>>, 8 * 1024 * 1024),
     [{error, {worker_down, _}} = py:eval(<<"__import__('os')._exit(len(x) & 1)">>, #{x => {bytes, Big}}) || _ <- lists:seq(1, 3)],

@@ -98,6 +98,7 @@ two_workers() ->
 
 %% Values.
 
+%% covers: to_python:handle, option:return
 round_trip(_) ->
     Ref = box(7),
     {ok, [7, [], #{}]} = py:call_method(Ref, get, []),
@@ -109,6 +110,7 @@ round_trip(_) ->
     ?assertNotEqual(Ref, Again).
 
 %% `return => ref' gives a handle for every value there is.
+%% covers: option:return
 every_value(_) ->
     lists:foreach(
         fun({Code, Expected}) ->
@@ -121,6 +123,7 @@ every_value(_) ->
     {error, {'ZeroDivisionError', _}} = py:eval(<<"1 / 0">>, #{}, ?REF),
     ok = py:exec(<<"x = 1">>, #{return => ref, pool => default}).
 
+%% covers: to_python:handle
 nested(_) ->
     Ref = box(),
     {ok, true} = py:eval(<<"a[0] is b['x'][0] and b['x'][1] is c">>, #{a => [Ref], b => #{x => {Ref, Ref}}, c => Ref}),
@@ -133,6 +136,7 @@ nested(_) ->
     {ok, {<<"py_object">>, Plain}} = py:eval(<<"x">>, #{x => {py_object, Plain}}),
     {ok, <<"Ref">>} = py:eval(<<"type(x[1]).__name__">>, #{x => Ref}, #{tags => false}).
 
+%% covers: option:unknown
 unknown_objects(_) ->
     {ok, [1, {py_object, _} = Ref, #{<<"k">> := {py_object, _}}]} =
         py:eval(<<"[1, Box(3), {'k': Box(4)}]">>, #{}, #{unknown => ref}),
@@ -144,6 +148,7 @@ unknown_objects(_) ->
     {error, {bad_option, return}} = py:eval(<<"1">>, #{}, #{return => handle}),
     {error, {bad_option, unknown}} = py:eval(<<"1">>, #{}, #{unknown => handle}).
 
+%% covers: to_erlang:iterator
 iterators(_) ->
     {ok, {generator, _} = Generator} = py:eval(<<"(x * x for x in range(4))">>),
     {ok, 0} = py:call_method(Generator, '__next__', []),
@@ -164,6 +169,7 @@ iterators(_) ->
     %% What a test case returns is kept.
     ok.
 
+%% covers: py:call_method/3,4,5
 methods(_) ->
     Ref = box(5),
     {ok, [5, [1, <<"a">>], #{}]} = py:call_method(Ref, get, [1, a]),
@@ -192,6 +198,7 @@ module(Name) ->
     {ok, Ref} = py:call(importlib, import_module, [Name], #{}, ?REF),
     Ref.
 
+%% covers: py:getattr/2,3
 attributes(_) ->
     Ref = box(6),
     {ok, 6} = py:getattr(Ref, value),
@@ -207,6 +214,7 @@ attributes(_) ->
     {error, {'AttributeError', Message}} = py:getattr(Ref, none),
     {match, _} = re:run(Message, "'none'").
 
+%% covers: py:to_term/1,2
 to_term(_) ->
     {ok, Ref} = py:eval(<<"[1, Box(2)]">>, #{}, ?REF),
     {ok, [1, <<"<__main__.Box object", _/binary>>]} = py:to_term(Ref),
@@ -215,6 +223,7 @@ to_term(_) ->
     {error, {unsupported_object, 'Box'}} = py:to_term(Ref, #{unknown => error}),
     {error, {bad_option, nonsense}} = py:to_term(Ref, #{nonsense => 1}).
 
+%% covers: py:is_ref/1
 is_ref(_) ->
     {py_object, Handle} = Ref = box(),
     {ok, Generator} = py:eval(<<"iter([])">>),
@@ -224,6 +233,7 @@ is_ref(_) ->
     ok = py:release(Ref),
     ?assert(py:is_ref(Ref)).
 
+%% covers: error:badarg
 misuse(_) ->
     {py_object, Handle} = Ref = box(),
     lists:foreach(
@@ -248,6 +258,7 @@ misuse(_) ->
 
 %% Where work goes.
 
+%% covers: to_python:handle
 goes_to_its_worker(_) ->
     Boxes = [box(N) || N <- lists:seq(1, 20)],
     [
@@ -259,6 +270,7 @@ goes_to_its_worker(_) ->
      || Box <- Boxes
     ].
 
+%% covers: option:return
 asynchronous(_) ->
     Ref = box(3),
     Pid = worker_of(Ref),
@@ -281,6 +293,7 @@ affinity_gives_way(_) ->
     {error, {worker_down, _}} = py:getattr(Elsewhere, value),
     {ok, Here} = py:call('__main__', pid, []).
 
+%% covers: error:handle_of_other_worker
 other_workers(_) ->
     {First, {py_object, Handle} = Second, Other} = two_workers(),
     Wrong = {error, {badarg, {handle_of_other_worker, Handle}}},
@@ -294,6 +307,7 @@ other_workers(_) ->
     {ok, _} = py_request:sync(Other, {call, '__main__', pid_of, [Second], []}, 5000, 0),
     {ok, true} = py:call('__main__', same, [First, First]).
 
+%% covers: error:handle_of_other_worker
 in_parallel(_) ->
     {py_object, Handle} = Ref = box(),
     {ok, [{ok, 2.0}, {error, {badarg, {handle_of_other_worker, Handle}}}, {ok, 3.0}]} =
@@ -304,6 +318,7 @@ in_parallel(_) ->
     ?assertEqual([{ok, [N]} || N <- lists:seq(1, 10)], [py:to_term(Result) || {ok, Result} <- Results]),
     ok = py_pool:stop_pool(parallel).
 
+%% covers: option:pool, error:handle_of_other_worker
 explicit_pool(_) ->
     Pool = explicit_pool,
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -320,6 +335,7 @@ explicit_pool(_) ->
 
 %% The end of handles.
 
+%% covers: guarantee:handles
 collected(_) ->
     Boxes = [box(N) || N <- lists:seq(1, 500)],
     ?assertEqual({500, 500}, {total(handles), total(objects)}),
@@ -337,6 +353,7 @@ collected_but(Kept) ->
     [{ok, _} = py:getattr(Box, value) || Box <- Kept],
     true.
 
+%% covers: py:release/1, error:released_handle
 released(_) ->
     {py_object, Handle} = Ref = box(),
     ok = py:release(Ref),
@@ -354,6 +371,7 @@ released(_) ->
     [ok = py:release(Box) || Box <- Next],
     py_test:until(fun() -> total(objects) =:= 0 end).
 
+%% covers: guarantee:handles
 collected_with_process(_) ->
     {Pid, Monitor} = spawn_monitor(fun() ->
         Boxes = [box() || _ <- lists:seq(1, 100)],
@@ -365,6 +383,7 @@ collected_with_process(_) ->
     py_test:until(fun() -> {total(handles), total(objects)} =:= {0, 0} end).
 
 %% A handle lives as long as any process, message or table has it.
+%% covers: guarantee:handles
 sent_away(_) ->
     Table = ets:new(table, [public]),
     Self = self(),
@@ -379,6 +398,7 @@ sent_away(_) ->
     true = ets:delete(Table),
     ok.
 
+%% covers: py:cast/3
 casts(_) ->
     Ref = box(),
     ok = py:cast('__main__', 'Box', [1]),
@@ -391,6 +411,7 @@ setattr_of() ->
     set_it.
 
 %% Results that come too late are let go.
+%% covers: guarantee:handles
 timed_out(_) ->
     ok = py_test:define(<<"
         def late(make):
@@ -422,6 +443,7 @@ total_of(Code) ->
      || {_, default, Worker, _, _} <- py_pool:workers()
     ]).
 
+%% covers: guarantee:handles
 cancelled_large(_) ->
     {error, timeout} = py:call(
         '__main__', late, [<<"[Box(n) for n in range(5000)] + [b'x' * 100000]">>], #{}, #{unknown => ref, timeout => 20}
@@ -433,6 +455,7 @@ cancelled_large(_) ->
     ?assertEqual({5001, 5000}, {length(List), total(objects)}).
 
 %% A result that cannot become a term leaves no object behind.
+%% covers: guarantee:handles, to_erlang:refused
 failed_results(_) ->
     Ref = #{unknown => ref},
     {error, {unsupported_object, 'Atom'}} = py:eval(<<"[Box(1), erlang.atom('py_handle_no_such_' + 'atom'), Box(2)]">>, #{}, Ref),
@@ -462,6 +485,7 @@ key_that_fails(_) ->
     py_test:until(fun() -> total(objects) =:= 1 end),
     {ok, [1]} = py:to_term(Ref).
 
+%% covers: error:worker_down
 death(_) ->
     {First, Second, _} = two_workers(),
     py_test:kill("KILL", worker_of(First)),
@@ -517,6 +541,7 @@ tables() ->
     nothing_left(),
     {total(object_slots), maps:get(slab_in_use, py_nif:nif_info()), total(in_flight)}.
 
+%% covers: guarantee:handles
 churn(_) ->
     make_and_drop(100000),
     {Slots, 0, 0} = tables(),
@@ -526,6 +551,7 @@ churn(_) ->
     ?assert(Slots < 20000),
     ?assert(Again < 20000).
 
+%% covers: guarantee:handles
 million(_) ->
     Workers = [spawn_monitor(fun() -> make_and_drop(250000) end) || _ <- lists:seq(1, 4)],
     [receive {'DOWN', Monitor, process, Pid, normal} -> ok end || {Pid, Monitor} <- Workers],
@@ -534,6 +560,7 @@ million(_) ->
     ?assert(Slots < 100000).
 
 %% Ids wait in the node while the ring is full, and none is lost.
+%% covers: guarantee:handles, config:ring_size
 full_ring(Config) ->
     Pool = full_ring,
     ok = py_pool:start_pool(Pool, #{num_workers => 1, ring_size => 65536}),
@@ -659,6 +686,7 @@ several_executors(_) ->
     ok = py_pool:stop_pool(Pool).
 
 %% Bytes that name an object make no handle where no worker sent them, and bytes cut short make nothing at all.
+%% covers: guarantee:hostile
 unsafe_ids(_) ->
     [
         {error, {corrupt, _}} = py_nif:decode(Bytes, Options)

@@ -13,10 +13,12 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [killed_node, stopped_worker_of_killed_node, orderly_end, idle].
 
+%% covers: guarantee:node_death
 killed_node(_) ->
     gone_with(fun(_) -> ok end).
 
 %% A worker that cannot run goes with its node, too.
+%% covers: guarantee:node_death
 stopped_worker_of_killed_node(_) ->
     gone_with(fun(#{workers := [Worker | _]}) -> ok = py_test:kill("STOP", Worker) end).
 
@@ -35,6 +37,7 @@ shared_objects() ->
     filelib:wildcard("/dev/shm/*") ++ filelib:wildcard("/tmp/*erlang_python*").
 
 %% `init:stop' leaves nothing, either.
+%% covers: guarantee:node_death
 orderly_end(_) ->
     #{os_pid := Node, workers := Workers} = Peer = py_test:peer([]),
     ok = py_test:kill("TERM", Node),
@@ -42,6 +45,7 @@ orderly_end(_) ->
     py_test:peer_stop(Peer).
 
 %% Without work neither node nor workers use the processor. The window is the measurement.
+%% covers: guarantee:idle
 idle(_) ->
     #{os_pid := Node, workers := Workers} = Peer = py_test:peer([]),
     Window = 5000,

@@ -35,6 +35,7 @@ pid_of(Pool) ->
     {ok, Pid} = py:call(os, getpid, [], #{}, #{pool => Pool}),
     Pid.
 
+%% covers: py_pool:start_pool/2, py_pool:stop_pool/1
 start_stop(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -49,6 +50,7 @@ start_stop(Config) ->
     ok = py_pool:start_pool(Pool, [{num_workers, 1}]),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: config:paths, config:imports, config:preload
 options(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1, paths => [<<"/some/where">>], imports => [colorsys], preload => "answer = 42"}),
@@ -56,6 +58,7 @@ options(Config) ->
         py:eval(<<"(__import__('sys').path[0], 'colorsys' in __import__('sys').modules, answer)">>, #{}, #{pool => Pool}),
     ok.
 
+%% covers: py_pool:start_pool/2
 bad_options(Config) ->
     Pool = pool(Config),
     {error, {bad_config, Text}} = py_pool:start_pool(Pool, #{num_workers => none}),
@@ -64,6 +67,7 @@ bad_options(Config) ->
     {error, {bad_config, _}} = py_pool:start_pool(Pool, #{max_concurrent => 1}),
     {error, {no_python, _}} = py_pool:start_pool(Pool, #{python => "/no/such/python"}).
 
+%% covers: py_pool:resize/2, config:max_workers
 resize(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1, max_workers => 4}),
@@ -77,6 +81,7 @@ resize(Config) ->
     {ok, 1} = py:eval(<<"1">>, #{}, #{pool => Pool}),
     {error, not_started} = py_pool:resize(no_such_pool, 2).
 
+%% covers: py_pool:resize/2, config:drain_limit
 shrink_lets_work_finish(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 2}),
@@ -86,6 +91,7 @@ shrink_lets_work_finish(Config) ->
     [{ok, none} = py:await(Ref) || Ref <- Refs],
     py_test:until(fun() -> length(py_test:os_pids(Pool)) =:= 1 end).
 
+%% covers: py_pool:get_stats/0,1
 statistics(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 2, max_workers => 3}),
@@ -99,6 +105,7 @@ statistics(Config) ->
     py_test:until(fun() -> lists:sum([S || #{pool := P, served := S} <- py:workers(), P =:= Pool]) >= 100 end),
     #{num_workers := _} = py_pool:get_stats().
 
+%% covers: py:parallel/1, config:num_subinterp_workers
 parallel_starts_once(_) ->
     Self = self(),
     Pids = [spawn_link(fun() -> Self ! {done, self(), py:parallel([{math, sqrt, [4]}])} end) || _ <- lists:seq(1, 10)],
@@ -106,6 +113,7 @@ parallel_starts_once(_) ->
     2 = length(py_test:os_pids(parallel)).
 
 %% Two equal CPU-bound calls side by side take at most 0.6 of the time of one after the other.
+%% covers: py:parallel/1
 parallel_is_parallel(_) ->
     case erlang:system_info(schedulers_online) of
         1 ->
@@ -128,6 +136,7 @@ parallel_within(Tries, Task) ->
         false -> parallel_within(Tries - 1, Task)
     end.
 
+%% covers: py:call/3
 work_spreads(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 2}),
@@ -136,6 +145,7 @@ work_spreads(Config) ->
     [ok = py:cancel(Handle) || Handle <- Handles].
 
 %% Threads of one worker: none gets past the barrier before all four are there.
+%% covers: config:num_executors
 executors(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1, num_executors => 4}),
@@ -147,6 +157,7 @@ executors(Config) ->
     {ok, 1} = py:eval(<<"1">>, #{}, #{pool => Pool}).
 
 %% The fallback: its objects have lost their names when the worker is ready; it ends and comes back like any other.
+%% covers: config:segments
 named_segments(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1, segments => named}),
@@ -174,6 +185,7 @@ server_restarts(_) ->
     ok = py_pool:resize(default, 2),
     {ok, 2.0} = py:call(math, sqrt, [4]).
 
+%% covers: config:worker_timeout
 start_fails(Config) ->
     Pool = pool(Config),
     {error, {worker_start_failed, Text}} = py_pool:start_pool(Pool, #{num_workers => 1, imports => [no_such_module_at_all]}),
@@ -181,6 +193,7 @@ start_fails(Config) ->
     {error, not_started} = py_pool:get_stats(Pool),
     [] = [W || #{pool := P} = W <- py:workers(), P =:= Pool].
 
+%% covers: config:preload
 preload(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1, preload => [<<"a = 1">>, "b = a + 1"]}),
@@ -188,6 +201,7 @@ preload(Config) ->
     {error, {worker_down, _}} = py:call(os, '_exit', [1], #{}, #{pool => Pool}),
     {ok, {1, 2}} = py:eval(<<"(a, b)">>, #{}, #{pool => Pool}).
 
+%% covers: config:preload
 preload_file(Config) ->
     Pool = pool(Config),
     File = filename:join(proplists:get_value(priv_dir, Config), "preload.py"),
@@ -195,12 +209,14 @@ preload_file(Config) ->
     ok = py_pool:start_pool(Pool, #{num_workers => 1, preload => {file, File}}),
     {ok, 3} = py:call('__main__', f, [2], #{}, #{pool => Pool}).
 
+%% covers: config:preload
 preload_fails(Config) ->
     Pool = pool(Config),
     {error, {worker_start_failed, Text}} = py_pool:start_pool(Pool, #{num_workers => 1, preload => <<"raise ValueError('no good')">>}),
     ?assertNotEqual(nomatch, string:find(Text, "no good")).
 
 %% Workers do not see what belongs to the node.
+%% covers: config:env
 environment(Config) ->
     Pool = pool(Config),
     true = os:putenv("RELEASE_COOKIE", "secret"),
@@ -222,6 +238,7 @@ environment(Config) ->
     true = os:unsetenv("RELEASE_COOKIE"),
     true = os:unsetenv("PY_POOL_TEST").
 
+%% covers: py_pool:stop_pool/1, error:worker_down
 stop_with_work(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -232,6 +249,7 @@ stop_with_work(Config) ->
     {error, {worker_down, stopped}} = py:await(Running).
 
 %% A replacement takes at most one and a half times what the start of a worker takes, besides the noise of a busy machine.
+%% covers: guarantee:crash
 replacement_time(Config) ->
     Pool = pool(Config),
     {Start, ok} = py_test:timed(fun() -> py_pool:start_pool(Pool, #{num_workers => 1}) end),
@@ -247,6 +265,7 @@ replacement_time(Config) ->
     ?assert(lists:min(Times) =< 1.5 * Start + 50).
 
 %% Workers that were told to go do not count, even before they have heard of it.
+%% covers: py_pool:resize/2
 resize_twice(Config) ->
     Pool = pool(Config),
     ok = py_pool:start_pool(Pool, #{num_workers => 3, max_workers => 3}),

@@ -34,6 +34,7 @@ same_workers(Config) ->
     py_test:settled(),
     ?assertEqual(proplists:get_value(workers, Config), py_test:os_pids(default)).
 
+%% covers: option:timeout, error:timeout
 on_time(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:call(time, sleep, [3600], #{}, 200) end),
     ?assert(Time >= 200),
@@ -43,14 +44,17 @@ on_time(Config) ->
     {error, timeout} = py:exec(<<"import time; time.sleep(3600)">>, 200),
     same_workers(Config).
 
+%% covers: error:timeout
 zero(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:call(time, sleep, [3600], #{}, 0) end),
     ?assert(Time < 5000),
     same_workers(Config).
 
+%% covers: option:timeout
 infinity(_) ->
     {ok, none} = py:call(time, sleep, [0.01], #{}, infinity).
 
+%% covers: guarantee:deadline
 stuck_in_c(Config) ->
     {Time, {error, timeout}} = py_test:timed(fun() -> py:eval(<<"sum(range(10 ** 11))">>, #{}, 200) end),
     ?assert(Time >= 200),
@@ -62,6 +66,7 @@ stuck_in_c(Config) ->
     [Gone] = Before -- py_test:os_pids(default),
     py_test:until(fun() -> not py_test:alive(Gone) end).
 
+%% covers: guarantee:deadline
 pool_of_one(_) ->
     Pool = pool_of_one,
     ok = py_pool:start_pool(Pool, #{num_workers => 1, kill_grace => ?GRACE}),
@@ -70,10 +75,12 @@ pool_of_one(_) ->
     ?assert(Time =< ?GRACE + 1000),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: erlang.Interrupted, guarantee:deadline
 interrupted_sleep(Config) ->
     [{error, timeout} = py:call(time, sleep, [3600], #{}, 20) || _ <- lists:seq(1, 20)],
     same_workers(Config).
 
+%% covers: guarantee:deadline
 interrupted_socket(Config) ->
     Code = <<"__import__('socket').socketpair()[0].recv(1)">>,
     Both = <<"(lambda pair: pair[0].recv(1))(__import__('socket').socketpair())">>,
@@ -81,6 +88,7 @@ interrupted_socket(Config) ->
     {error, timeout} = py:eval(Both, #{}, 100),
     same_workers(Config).
 
+%% covers: guarantee:deadline
 interrupted_lock(Config) ->
     {error, timeout} = py:exec(<<"
         import threading
@@ -90,6 +98,7 @@ interrupted_lock(Config) ->
     ">>, 100),
     same_workers(Config).
 
+%% covers: guarantee:deadline
 interrupted_subprocess(Config) ->
     {error, timeout} = py:exec(<<"
         import subprocess
@@ -97,11 +106,13 @@ interrupted_subprocess(Config) ->
     ">>, 500),
     same_workers(Config).
 
+%% covers: guarantee:deadline
 interrupted_loop(Config) ->
     {error, timeout} = py:exec(<<"while True: pass">>, 100),
     same_workers(Config).
 
 %% What has not started at its deadline never runs.
+%% covers: guarantee:deadline
 not_started(_) ->
     Pool = not_started,
     File = filename:join("/tmp", "py_timeout_" ++ os:getpid()),
@@ -115,6 +126,7 @@ not_started(_) ->
     ok = py_pool:stop_pool(Pool).
 
 %% Deadlines that race with answers: one outcome each, and no message afterwards.
+%% covers: guarantee:no_late_message
 no_late_message(_) ->
     Results = [py:call(time, sleep, [(N rem 7) * 0.0005], #{}, N rem 4) || N <- lists:seq(1, 2000)],
     [] = [R || R <- Results, R =/= {ok, none}, R =/= {error, timeout}],
@@ -122,6 +134,7 @@ no_late_message(_) ->
     [] = py_test:mailbox().
 
 %% The interruption of one request never shows in the next.
+%% covers: guarantee:neighbours
 neighbours_are_not_hit(Config) ->
     Pool = neighbours,
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -136,6 +149,7 @@ neighbours_are_not_hit(Config) ->
     same_workers(Config).
 
 %% The work of a caller that has died is cancelled.
+%% covers: guarantee:caller_death
 caller_dies(Config) ->
     Callers = [spawn(fun() -> py:call(time, sleep, [3600], #{}, infinity) end) || _ <- lists:seq(1, 10)],
     py_test:until(fun() -> maps:get(pending_requests, py_pool:get_stats()) >= 10 end),
@@ -144,6 +158,7 @@ caller_dies(Config) ->
     same_workers(Config).
 
 %% Code that catches the interruption runs into the grace time.
+%% covers: config:kill_grace, guarantee:deadline
 swallowed(Config) ->
     {error, timeout} = py:exec(<<"
         import time
@@ -161,6 +176,7 @@ swallowed(Config) ->
     {ok, 1} = py:eval(<<"1">>).
 
 %% After the grace time nothing computes any more.
+%% covers: config:kill_grace
 cpu_is_given_back(Config) ->
     {error, timeout} = py:eval(<<"sum(range(10 ** 11))">>, #{}, 100),
     Before = proplists:get_value(workers, Config),

@@ -39,6 +39,9 @@ typed(Term) ->
     Name.
 
 %% What the term is in Python.
+%% covers: to_python:boolean, to_python:none, to_python:atom, to_python:integer, to_python:float, to_python:binary
+%% covers: to_python:bytes, to_python:str, to_python:buffer, to_python:list, to_python:tuple, to_python:map
+%% covers: to_python:literal_tuple, to_python:opaque
 down(_) ->
     Expected = [
         {true, <<"bool">>}, {false, <<"bool">>}, {none, <<"NoneType">>}, {nil, <<"NoneType">>}, {undefined, <<"NoneType">>},
@@ -51,6 +54,8 @@ down(_) ->
     {ok, <<"bytes">>} = py:eval(<<"bytes(x).__class__.__name__">>, #{x => {buffer, <<"abc">>}}).
 
 %% What Python values are here.
+%% covers: to_erlang:bool, to_erlang:none, to_erlang:str, to_erlang:bytes, to_erlang:list, to_erlang:tuple
+%% covers: to_erlang:dict, to_erlang:set
 up(_) ->
     Expected = [
         {<<"True">>, true}, {<<"False">>, false}, {<<"None">>, none}, {<<"'text'">>, <<"text">>}, {<<"b'\\xff'">>, <<255>>},
@@ -63,6 +68,7 @@ up(_) ->
     [?assertEqual({Code, {ok, Value}}, {Code, py:eval(Code)}) || {Code, Value} <- Expected],
     {error, {unsupported_object, _}} = py:eval(<<"'\\ud800'">>).
 
+%% covers: to_python:float, to_erlang:float
 floats(_) ->
     Values = [0.0, 1.5, -1.5, 1.0e308, 5.0e-324, 2.2250738585072014e-308, 1.7976931348623157e308, math:pi()],
     [{ok, F} = echo(F) || F <- Values],
@@ -72,6 +78,7 @@ floats(_) ->
     {ok, true} = py:eval(<<"x != x">>, #{x => {float, nan}}),
     {ok, true} = py:eval(<<"str(x) == '-0.0'">>, #{x => -0.0}).
 
+%% covers: to_python:str, to_erlang:str
 texts(_) ->
     Texts = [<<>>, <<"a">>, <<"äöü€😀"/utf8>>, <<0>>, binary:copy(<<"long ">>, 100000)],
     [{ok, T} = echo(T) || T <- Texts],
@@ -81,6 +88,7 @@ texts(_) ->
     {ok, <<"bytes">>} = py:eval(<<"type(x).__name__">>, #{x => <<16#ed, 16#a0, 16#80>>}),
     {ok, <<"ä"/utf8>>} = echo('ä').
 
+%% covers: to_python:opaque, to_erlang:opaque, erlang.Pid, erlang.Ref, erlang.Port, erlang.Fun
 opaque(_) ->
     Port = hd(erlang:ports()),
     Captured = 5,
@@ -92,8 +100,11 @@ opaque(_) ->
     Self = self(),
     {ok, true} = py:eval(<<"a == b and hash(a) == hash(b) and len({a, b}) == 1">>, #{a => Self, b => Self}),
     {ok, false} = py:eval(<<"a == b">>, #{a => make_ref(), b => make_ref()}),
-    {ok, #{Self := 1}} = echo(#{Self => 1}).
+    {ok, #{Self := 1}} = echo(#{Self => 1}),
+    Classes = <<"[isinstance(x, c) for x, c in zip(xs, [erlang.Pid, erlang.Ref, erlang.Port, erlang.Fun])]">>,
+    {ok, [true, true, true, true]} = py:eval(Classes, #{xs => [Self, make_ref(), Port, Fun]}).
 
+%% covers: to_python:literal_tuple, to_python:buffer, option:tags
 tags(_) ->
     {ok, {<<"float">>, none}} = py:call('__main__', echo, [{tuple, {float, nil}}]),
     {ok, {<<"bytes">>, <<"x">>}} = py:call('__main__', echo, [{bytes, <<"x">>}], #{}, #{tags => false}),
@@ -101,6 +112,7 @@ tags(_) ->
     Big = binary:copy(<<7>>, 1000000),
     {ok, true} = py:eval(<<"memoryview(x).readonly and len(x) == 1000000 and x[999999] == 7">>, #{x => {buffer, Big}}).
 
+%% covers: to_python:ndarray
 ndarray(_) ->
     Data = <<1:32/little, 2:32/little, 3:32/little, 4:32/little>>,
     case has_numpy() of
@@ -111,6 +123,7 @@ ndarray(_) ->
             {ok, Data} = py:eval(<<"bytes(x)">>, #{x => {ndarray, <<"int32">>, [2, 2], Data}})
     end.
 
+%% covers: to_erlang:numpy, option:ndarray
 numpy(_) ->
     case has_numpy() of
         false ->
@@ -130,6 +143,7 @@ has_numpy() ->
     {ok, Found} = py:eval(<<"__import__('importlib.util').util.find_spec('numpy') is not None">>),
     Found.
 
+%% covers: to_python:list, to_python:tuple, to_python:map, to_erlang:list, to_erlang:tuple, to_erlang:dict
 containers(_) ->
     Term = #{
         <<"list">> => [1, [2, [3, []]]], <<"tuple">> => {1, {2, {}}}, <<"map">> => #{1 => #{2 => #{}}}, {1, <<"a">>} => 1.5, 7 => none
@@ -139,6 +153,7 @@ containers(_) ->
     {ok, "abc"} = echo("abc"),
     ok.
 
+%% covers: to_erlang:subclass
 subclasses(_) ->
     ok = py:exec(<<"
         import enum, collections
@@ -154,6 +169,7 @@ subclasses(_) ->
         py:eval(<<"(I(5), S('s'), L([1]), D({1: 2}), E.ONE, N(1, 2), collections.OrderedDict(a=1))">>),
     ok.
 
+%% covers: to_erlang:unknown, option:unknown
 special_objects(_) ->
     {ok, <<"1.10">>} = py:eval(<<"__import__('decimal').Decimal('1.10')">>),
     {ok, <<"2020-01-02">>} = py:eval(<<"__import__('datetime').date(2020, 1, 2)">>),
@@ -162,6 +178,7 @@ special_objects(_) ->
     {error, {unsupported_object, _}} = py:eval(<<"1 + 2j">>, #{}, #{unknown => error}).
 
 %% Random terms come back as the table says.
+%% covers: to_python:integer, to_python:float, to_python:binary, to_python:map
 random_terms(_) ->
     Seed = rand:seed(exsss),
     ct:log("seed ~p", [element(2, Seed)]),
@@ -243,6 +260,7 @@ expected(Atom) when is_atom(Atom) -> atom_to_binary(Atom);
 expected(Term) -> Term.
 
 %% Python agrees with itself about what it got: its repr of an echoed value is that of the literal.
+%% covers: to_erlang:int, to_erlang:float, to_erlang:str, to_erlang:dict
 random_python(_) ->
     ok = py:exec(<<"
         import random
@@ -268,6 +286,7 @@ random_python(_) ->
         lists:seq(1, 500)
     ).
 
+%% covers: to_python:integer, to_erlang:int
 big_integers(_) ->
     Big = 1 bsl 10000,
     [{ok, N} = echo(N) || N <- [Big, -Big, Big - 1, 1 - Big, 1 bsl 2040, 1 bsl 2048, -(1 bsl 2048)]],
@@ -276,6 +295,7 @@ big_integers(_) ->
     %% Beyond what the BEAM has: a clear error, and the node lives.
     {error, {unsupported_object, _}} = py:eval(<<"1 << (1 << 27)">>).
 
+%% covers: to_python:bytes, to_erlang:bytes
 big_binary(_) ->
     Size = 100 * 1024 * 1024,
     Big = binary:copy(<<"0123456789abcde\n">>, Size div 16),
@@ -285,6 +305,7 @@ big_binary(_) ->
     {ok, Text} = py:eval(<<"'x' * n">>, #{n => Size}),
     ?assertEqual(Size, byte_size(Text)).
 
+%% covers: to_python:list, to_erlang:list
 long_list(_) ->
     List = lists:seq(1, 1000000),
     {ok, 500000500000} = py:call(builtins, sum, [List]),
@@ -293,6 +314,7 @@ long_list(_) ->
     {ok, Made} = py:eval(<<"list(range(1, 1000001))">>),
     ?assert(Made =:= List).
 
+%% covers: to_erlang:deep
 deep_nesting(_) ->
     Depth = 100000,
     List = lists:foldl(fun(_, T) -> [T] end, [], lists:seq(1, Depth)),
@@ -310,6 +332,7 @@ deep(Term) ->
     end,
     ?assertEqual(Workers, py_test:os_pids(default)).
 
+%% covers: to_python:map, to_erlang:dict
 wide_map(_) ->
     Map = maps:from_list([{<<"key", (integer_to_binary(N))/binary>>, N} || N <- lists:seq(1, 100000)]),
     {ok, Same} = echo(Map),

@@ -90,13 +90,13 @@ name([_ | _] = Name) ->
 name(_) ->
     error.
 
-%% @doc Makes the table, owned by the calling process.
+%% @private Makes the table, owned by the calling process.
 -spec create_table() -> ok.
 create_table() ->
     _ = ets:new(?TABLE, [named_table, public, set, {read_concurrency, true}]),
     ok.
 
-%% @doc Starts the server.
+%% @private Starts the server.
 -spec start_link() -> {ok, pid()} | ignore | {error, term()}.
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).

@@ -9,7 +9,7 @@
 
 -define(TABLE, py_state).
 
-%% @doc Makes the table, owned by the calling process.
+%% @private Makes the table, owned by the calling process.
 -spec create_table() -> ok.
 create_table() ->
     _ = ets:new(?TABLE, [named_table, public, set, {write_concurrency, true}, {read_concurrency, true}]),

@@ -12,7 +12,7 @@
 
 -export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2, unbind/0]).
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
--export([await/1, await/2, async_await/1, async_await/2, cancel/1]).
+-export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
@@ -165,6 +165,13 @@ async_await(Ref, Timeout) ->
 -spec cancel(reference()) -> ok.
 cancel(Ref) when is_reference(Ref) ->
     py_request:cancel(Ref).
+
+%% @doc Raises `erlang.Interrupted' in an asynchronous call that runs; in a coroutine it arrives as `asyncio.CancelledError'.
+%% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
+%% begun, or has ended.
+-spec interrupt(reference()) -> ok | not_running.
+interrupt(Ref) when is_reference(Ref) ->
+    py_request:interrupt(Ref).
 
 %% Objects that stay in their worker.
 

@@ -4,7 +4,7 @@
 %% that cannot be published at once waits for `{py_go, Token}', in the order of arrival.
 -module(py_request).
 
--export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1, leave/1]).
+-export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
 
 -define(ASYNC_PATIENCE, 30000).
 %% A reader thread decodes and sends an answer in microseconds, unless it is large.
@@ -125,6 +125,16 @@ cancel(Ref) ->
         sent -> flush(Ref, true)
     catch
         error:badarg -> flush(Ref, false)
+    end.
+
+%% @doc Raises `erlang.Interrupted' once in a request that runs. A request that waits, or has ended, is left alone.
+-spec interrupt(reference()) -> ok | not_running.
+interrupt(Ref) ->
+    try
+        py_nif:interrupt(Ref)
+    catch
+        %% The reference of a refused submission.
+        error:badarg -> not_running
     end.
 
 -spec flush(reference(), boolean()) -> ok.

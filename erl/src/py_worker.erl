@@ -239,7 +239,7 @@ serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kil
     ok = send(<<"I", Request:64/little>>, Data),
     {keep_state, Data#data{stuck = Stuck#{Request => true}}, [{{timeout, {grace, Request}}, Grace, over}]};
 serving(info, {py_raise, Request}, _State, Data) ->
-    ok = send(<<"I", Request:64/little>>, Data),
+    ok = send(<<"R", Request:64/little>>, Data),
     {keep_state, Data};
 serving(info, {py_ended, Request}, _State, #data{stuck = Stuck} = Data) ->
     {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, [{{timeout, {grace, Request}}, cancel}]};

@@ -106,8 +106,13 @@ pub fn in_flight(handle: &Pending) -> bool {
 /// Asks the owner of the worker to raise `erlang.Interrupted` in a running request. Returns false if it does not run.
 pub fn interrupt(env: EnvPtr, handle: &Pending) -> bool {
     let Some(entry) = slab::get(handle.index) else { return false };
-    if entry.word.transition(handle.generation, State::Live, State::Moving).is_err() {
-        return false;
+    loop {
+        match entry.word.transition(handle.generation, State::Live, State::Moving) {
+            Ok(()) => break,
+            // A reader holds it for the few microseconds of a publication.
+            Err((generation, State::Moving)) if generation == handle.generation => std::thread::yield_now(),
+            Err(_) => return false,
+        }
     }
     // SAFETY: we own the MOVING state.
     let position = unsafe { entry.body() }.position;

@@ -123,8 +123,10 @@ pub enum ToWorker {
     Handshake(Box<Handshake>),
     /// `P`: answer with the same number.
     Ping(u64),
-    /// `I`: raise `erlang.Interrupted` in the request with this id, if it runs.
+    /// `I`: raise `erlang.Interrupted` in the request with this id, if it runs, until it has ended.
     Interrupt(u64),
+    /// `R`: raise `erlang.Interrupted` once in the request with this id, if it runs.
+    Raise(u64),
     /// `S`: leave the loop and exit.
     Stop,
 }
@@ -139,6 +141,7 @@ impl ToWorker {
             ToWorker::Handshake(handshake) => handshake.encode()?,
             ToWorker::Ping(n) => numbered(b'P', *n),
             ToWorker::Interrupt(id) => numbered(b'I', *id),
+            ToWorker::Raise(id) => numbered(b'R', *id),
             ToWorker::Stop => vec![b'S'],
         })
     }
@@ -152,6 +155,7 @@ impl ToWorker {
             (Some(b'H'), _) => Handshake::decode(frame).map(|h| ToWorker::Handshake(Box::new(h))),
             (Some(b'P'), 9) => Ok(ToWorker::Ping(u64_at(frame, 1))),
             (Some(b'I'), 9) => Ok(ToWorker::Interrupt(u64_at(frame, 1))),
+            (Some(b'R'), 9) => Ok(ToWorker::Raise(u64_at(frame, 1))),
             (Some(b'S'), 1) => Ok(ToWorker::Stop),
             _ => Err(Malformed("control frame")),
         }

@@ -325,8 +325,7 @@ unsafe fn wait(shared: &Shared, slot: u32, ticket: u64, armed: Option<&Armed>) -
                     if ffi::PyErr_CheckSignals() < 0 {
                         break None;
                     }
-                    if armed.is_some_and(|armed| armed.take()) {
-                        raise(module::interrupted(), "interrupted");
+                    if armed.is_some_and(|armed| armed.raise()) {
                         break None;
                     }
                 }

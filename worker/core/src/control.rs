@@ -12,7 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use shm_proto::control::{FromWorker, Handshake, ToWorker};
 use shm_proto::link::WorkerLink;
 
-use crate::interrupt::Interrupter;
+use crate::interrupt::{Interrupter, Until};
 
 /// The data plane as the node's handshake described it.
 #[derive(Debug)]
@@ -115,7 +115,8 @@ impl Control {
             match command {
                 ToWorker::Handshake(handshake) => self.open(&handshake),
                 ToWorker::Ping(token) => self.send(&FromWorker::Pong(token)),
-                ToWorker::Interrupt(id) => interrupter.interrupt(id),
+                ToWorker::Interrupt(id) => interrupter.interrupt(id, Until::Ended),
+                ToWorker::Raise(id) => interrupter.interrupt(id, Until::Raised),
                 ToWorker::Stop => {
                     self.stop.store(true, Ordering::Release);
                     // Only a counter near its maximum could refuse this.

@@ -6,7 +6,7 @@
 //! the thread still runs that request, and the thread disarms it before it lets go of the request. A task of the
 //! event loop is cancelled.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const REPEAT: Duration = Duration::from_millis(100);
 /// No request; the node never uses it as an id.
 const NONE: u64 = u64::MAX;
 
-/// The request that the next signal is meant for.
+/// The request that the next signal is meant for, until the handler has raised in it.
 static TARGET: AtomicU64 = AtomicU64::new(NONE);
 /// The request that the main thread runs.
 static MAIN_CURRENT: AtomicU64 = AtomicU64::new(NONE);
@@ -35,10 +35,18 @@ static THREADS: Mutex<Vec<Arc<ThreadState>>> = Mutex::new(Vec::new());
 struct ThreadState {
     ident: libc::c_ulong,
     current: AtomicU64,
-    armed: AtomicBool,
+    /// [`UNARMED`], or what was set off in the request that runs.
+    armed: AtomicU8,
     /// Callback slot that the thread waits in, or [`NO_SLOT`].
     slot: AtomicU32,
 }
+
+/// No interrupt was raised in the request that runs.
+const UNARMED: u8 = 0;
+/// One was, and the program may catch it and go on.
+const ONCE: u8 = 1;
+/// The request is to end.
+const TO_THE_END: u8 = 2;
 
 /// The thread waits in no callback slot.
 const NO_SLOT: u32 = u32::MAX;
@@ -58,17 +66,28 @@ impl Armed {
         self.0.slot.store(NO_SLOT, Ordering::Release);
     }
 
-    /// Whether an interrupt is to be raised here and now; the one that the interpreter would raise is withdrawn.
+    /// Raises an interrupt that is due here and now; `false` if there is none.
     ///
     /// # Safety
-    /// The GIL is held.
-    pub unsafe fn take(&self) -> bool {
-        let armed = self.0.armed.load(Ordering::Relaxed);
-        if armed {
-            // SAFETY: the GIL is held.
-            unsafe { ffi::PyThreadState_SetAsyncExc(self.0.ident as _, std::ptr::null_mut()) };
+    /// The GIL is held and no exception is set.
+    #[must_use]
+    pub unsafe fn raise(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe {
+            match self.0.armed.load(Ordering::Relaxed) {
+                TO_THE_END => {
+                    // What the interpreter would raise is withdrawn.
+                    ffi::PyThreadState_SetAsyncExc(self.0.ident as _, std::ptr::null_mut());
+                    module::raise(module::interrupted(), "interrupted");
+                    true
+                }
+                // Whether the program has met it already, only the interpreter knows; it raises before it runs anything.
+                ONCE => {
+                    Object::owned(ffi::PyDict_New()).and_then(|names| module::run("0", c"<erlang>", &names)).is_none()
+                }
+                _ => false,
+            }
         }
-        armed
     }
 }
 
@@ -84,7 +103,7 @@ impl Current {
 
     /// For the calling thread, whose Python identity is `ident` (`threading.get_ident`).
     pub fn thread(ident: libc::c_ulong) -> Self {
-        let (current, armed) = (AtomicU64::new(NONE), AtomicBool::new(false));
+        let (current, armed) = (AtomicU64::new(NONE), AtomicU8::new(UNARMED));
         let state = Arc::new(ThreadState { ident, current, armed, slot: AtomicU32::new(NO_SLOT) });
         lock(&THREADS).push(state.clone());
         Self(Some(state))
@@ -112,7 +131,7 @@ impl Current {
                 let hit = MAIN_HIT.load(Ordering::Relaxed);
                 hit != NONE && hit == MAIN_CURRENT.load(Ordering::Relaxed)
             }
-            Some(state) => state.armed.load(Ordering::Relaxed),
+            Some(state) => state.armed.load(Ordering::Relaxed) != UNARMED,
         }
     }
 
@@ -128,7 +147,7 @@ impl Current {
                 MAIN_HIT.store(NONE, Ordering::Relaxed);
             }
             Some(state) => {
-                if state.armed.swap(false, Ordering::Relaxed) {
+                if state.armed.swap(UNARMED, Ordering::Relaxed) != UNARMED {
                     // Not yet delivered, it would be delivered in the next request.
                     // SAFETY: the GIL is held.
                     unsafe { ffi::PyThreadState_SetAsyncExc(state.ident as _, std::ptr::null_mut()) };
@@ -147,9 +166,18 @@ impl Drop for Current {
     }
 }
 
+/// How long an interrupt is attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Once: a program that catches it goes on.
+    Raised,
+    /// Again and again: the request's time is over.
+    Ended,
+}
+
 /// The way to the interrupter thread.
 #[derive(Clone, Debug)]
-pub struct Interrupter(mpsc::Sender<u64>);
+pub struct Interrupter(mpsc::Sender<(u64, Until)>);
 
 impl Interrupter {
     /// Starts the thread. The caller blocks all signals first, so that the thread receives none.
@@ -162,60 +190,96 @@ impl Interrupter {
         Ok(Self(sender))
     }
 
-    /// Interrupts request `id`, again and again until it has ended. Does nothing if it is not running.
-    pub fn interrupt(&self, id: u64) {
+    /// Interrupts request `id`. Does nothing if it is not running.
+    pub fn interrupt(&self, id: u64, until: Until) {
         // The thread ends with the process only.
-        let _ = self.0.send(id);
+        let _ = self.0.send((id, until));
     }
 }
 
-fn repeat(receiver: &mpsc::Receiver<u64>, main: libc::pthread_t) {
-    let mut active: Vec<(u64, Instant)> = Vec::new();
+/// A request that is being interrupted.
+struct Attempt {
+    id: u64,
+    until: Until,
+    due: Instant,
+    /// It was set off in the thread that runs the request.
+    set: bool,
+}
+
+fn repeat(receiver: &mpsc::Receiver<(u64, Until)>, main: libc::pthread_t) {
+    let mut active: Vec<Attempt> = Vec::new();
     loop {
-        let received = match active.iter().map(|(_, due)| *due).min() {
+        let received = match active.iter().map(|attempt| attempt.due).min() {
             None => receiver.recv().map_err(mpsc::RecvTimeoutError::from),
             Some(due) => receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
-            Ok(id) if active.iter().all(|(other, _)| *other != id) => active.push((id, Instant::now())),
-            Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Ok((id, until)) => {
+                // One that is to end is not interrupted once more.
+                if active.iter().all(|other| (other.id, other.until) != (id, Until::Ended)) {
+                    active.retain(|other| other.id != id);
+                    active.push(Attempt { id, until, due: Instant::now(), set: false });
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
         let now = Instant::now();
-        active.retain_mut(|(id, due)| {
-            if *due > now {
+        active.retain_mut(|attempt| {
+            if attempt.due > now {
                 return true;
             }
-            *due = now + REPEAT;
-            raise_in(*id, main)
+            attempt.due = now + REPEAT;
+            attempt.make(main)
         });
     }
 }
 
-/// One attempt; answers whether the request was running.
-fn raise_in(id: u64, main: libc::pthread_t) -> bool {
-    if MAIN_CURRENT.load(Ordering::Acquire) == id {
-        TARGET.store(id, Ordering::Release);
-        // SAFETY: the main thread outlives all others.
-        unsafe { libc::pthread_kill(main, signal()) };
-        return true;
-    }
-    let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
-    let Some(state) = state else { return coroutine::cancel(id) };
-    // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
-    unsafe {
-        let gil = ffi::PyGILState_Ensure();
-        if state.current.load(Ordering::Acquire) == id {
-            state.armed.store(true, Ordering::Relaxed);
-            ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted());
+impl Attempt {
+    /// Answers whether there should be another one.
+    fn make(&mut self, main: libc::pthread_t) -> bool {
+        let id = self.id;
+        if MAIN_CURRENT.load(Ordering::Acquire) == id {
+            if self.until == Until::Ended || !self.set {
+                TARGET.store(id, Ordering::Release);
+                self.set = true;
+            } else if TARGET.load(Ordering::Acquire) != id {
+                return false;
+            }
+            // SAFETY: the main thread outlives all others.
+            unsafe { libc::pthread_kill(main, signal()) };
+            return true;
         }
-        ffi::PyGILState_Release(gil);
+        let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
+        match state {
+            Some(state) => self.set_in(&state),
+            None if self.set && self.until == Until::Raised => return false,
+            None => return coroutine::cancel(id) && self.until == Until::Ended,
+        }
+        true
     }
-    let slot = state.slot.load(Ordering::Acquire);
-    if slot != NO_SLOT {
-        callback::wake(slot);
+
+    /// Sets the exception in an executor thread and ends the thread's wait for Erlang. A wait that begins just then may
+    /// sleep through that; the next attempt wakes it.
+    fn set_in(&mut self, state: &ThreadState) {
+        let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };
+        if armed == TO_THE_END || !self.set {
+            // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
+            unsafe {
+                let gil = ffi::PyGILState_Ensure();
+                if state.current.load(Ordering::Acquire) == self.id {
+                    state.armed.fetch_max(armed, Ordering::Relaxed);
+                    ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted());
+                    self.set = true;
+                }
+                ffi::PyGILState_Release(gil);
+            }
+        }
+        let slot = state.slot.load(Ordering::Acquire);
+        if slot != NO_SLOT {
+            callback::wake(slot);
+        }
     }
-    true
 }
 
 /// Installs the handler. To be called in the main thread; `None` with a Python exception set.
@@ -244,7 +308,7 @@ unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject)
     let current = MAIN_CURRENT.load(Ordering::Relaxed);
     // SAFETY: CPython runs signal handlers in the main thread with the GIL held.
     unsafe {
-        if current != NONE && current == TARGET.load(Ordering::Acquire) {
+        if current != NONE && TARGET.compare_exchange(current, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             MAIN_HIT.store(current, Ordering::Relaxed);
             module::raise(module::interrupted(), "interrupted");
             return std::ptr::null_mut();

@@ -19,7 +19,10 @@ all() -> [every_page, links, elixir | [Case || {Case, _} <- pages()]].
 
 pages() ->
     [
-        {readme, "README.md"}
+        {readme, "README.md"},
+        {getting_started, "docs/getting-started.md"},
+        {types, "docs/types.md"},
+        {callbacks, "docs/callbacks.md"}
     ].
 
 init_per_suite(Config) ->
@@ -43,6 +46,9 @@ end_per_testcase(_Case, Config) ->
     ok.
 
 readme(Config) -> page(readme, Config).
+getting_started(Config) -> page(getting_started, Config).
+types(Config) -> page(types, Config).
+callbacks(Config) -> page(callbacks, Config).
 
 %% No page with code is forgotten.
 every_page(Config) ->

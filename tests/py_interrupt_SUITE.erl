@@ -68,7 +68,7 @@ start(Function, Args, Options) ->
 running() ->
     receive <<"running">> -> ok after 20000 -> ct:fail(not_running) end.
 
-%% covers: py:interrupt/1
+%% covers: py:interrupt/1, error:interrupted
 ends_a_call(_) ->
     [
         begin
@@ -85,6 +85,7 @@ ends_a_call(_) ->
     receive {py_error, Ref, interrupted} -> ok after 20000 -> ct:fail(no_answer) end,
     receive ok -> ok end.
 
+%% covers: py:interrupt/1
 only_what_runs(_) ->
     Pool = interrupt_one,
     ok = py_pool:start_pool(Pool, #{num_workers => 1}),
@@ -103,6 +104,7 @@ only_what_runs(_) ->
     not_running = py:interrupt(make_ref()),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: py:interrupt/1, erlang.Interrupted
 caught_once(_) ->
     Ref = start(stubborn, [self(), 1], #{}),
     ok = py:interrupt(Ref),
@@ -169,6 +171,7 @@ with_executors(Fun) ->
     Fun(Pool),
     ok = py_pool:stop_pool(Pool).
 
+%% covers: py:interrupt/1
 in_a_coroutine(_) ->
     Ref = start(nap),
     ok = py:interrupt(Ref),
@@ -177,6 +180,7 @@ in_a_coroutine(_) ->
     ok = py:interrupt(On),
     {ok, <<"woken">>} = py:await(On).
 
+%% covers: guarantee:neighbours
 not_its_neighbour(_) ->
     with_executors(fun(Pool) ->
         Lasting = start(spin, [self()], #{pool => Pool}),

@@ -17,6 +17,7 @@
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
 -export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
+-export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
 -export_type([ref/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
@@ -240,7 +241,8 @@ on_ref(Ref, Request, Options) ->
 
 %% Work on many workers.
 
-%% @doc Runs statements on every worker of the pools `default' and `parallel', and at every later start of one.
+%% @doc Runs statements on every worker of the pools `default', `async' and `parallel', and at every later start of one. A busy worker
+%% runs them when its work has ended, before requests that are submitted after this.
 %% Recorded only if it succeeded everywhere; the same text again moves to the end of the log.
 -spec exec_all(code()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
 exec_all(Code) ->
@@ -275,19 +277,8 @@ parallel(Calls, Options) ->
 
 %% @doc Reloads a module in every worker that has imported it.
 -spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
-reload(Module) when not (is_atom(Module) orelse is_binary(Module) orelse is_list(Module)) ->
-    {error, {badarg, module}};
 reload(Module) ->
-    Code = <<"__import__('importlib').reload(__import__('sys').modules[m]) and None if m in __import__('sys').modules else None">>,
-    case py_pool:names() of
-        [] ->
-            {error, not_started};
-        _ ->
-            case py_exec_log:on_workers({eval, Code, #{m => Module}}, ?DEFAULT_TIMEOUT) of
-                [] -> ok;
-                Failed -> {error, [{worker, Reason} || {_, Reason} <- Failed]}
-            end
-    end.
+    py_admin:reload(Module).
 
 %% Python calls Erlang.
 
@@ -353,6 +344,43 @@ state_decr(Key) ->
 -spec state_decr(term(), integer()) -> integer() | {error, not_an_integer}.
 state_decr(Key, Amount) ->
     py_state:decr(Key, Amount).
+
+%% Memory of the interpreters.
+
+%% @doc What Python says about its memory in every worker of the pools `default', `async' and `parallel', and the sums.
+-spec memory_stats() -> {ok, py_admin:memory()} | {error, reason()}.
+memory_stats() ->
+    py_admin:memory_stats(#{}).
+
+%% @doc As {@link memory_stats/0}, with a timeout or options; option `pool' asks one pool.
+-spec memory_stats(options()) -> {ok, py_admin:memory()} | {error, reason()}.
+memory_stats(Options) ->
+    py_admin:memory_stats(Options).
+
+%% @doc Collects garbage in every worker; the sum of the unreachable objects that were found.
+-spec gc() -> {ok, non_neg_integer()} | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+gc() ->
+    py_admin:gc().
+
+%% @doc As {@link gc/0}, up to generation 0, 1 or 2.
+-spec gc(0..2) -> {ok, non_neg_integer()} | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+gc(Generation) ->
+    py_admin:gc(Generation).
+
+%% @doc Has `tracemalloc' trace allocations in every worker, also those that start later; {@link memory_stats/0} has the figures.
+-spec tracemalloc_start() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+tracemalloc_start() ->
+    py_admin:tracemalloc_start(1).
+
+%% @doc As {@link tracemalloc_start/0}, with a number of frames that are kept of each traceback.
+-spec tracemalloc_start(pos_integer()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+tracemalloc_start(Frames) ->
+    py_admin:tracemalloc_start(Frames).
+
+%% @doc Ends what {@link tracemalloc_start/0} began.
+-spec tracemalloc_stop() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+tracemalloc_stop() ->
+    py_admin:tracemalloc_stop().
 
 %% What runs.
 
@@ -423,7 +451,7 @@ workers() ->
 -spec worker(py_pool:worker_row()) -> worker().
 worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts}}) ->
     Base = #{
-        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => rss(OsPid)
+        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => py_admin:rss(OsPid)
     },
     Load =
         case Worker of
@@ -431,21 +459,6 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Versio
             _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles], py_nif:worker_info(Worker))
         end,
     maps:merge(Base#{in_flight => 0, served => 0, handles => 0}, Load).
-
-%% Resident memory in bytes; 0 for a process that is gone.
--spec rss(undefined | pos_integer()) -> non_neg_integer().
-rss(undefined) ->
-    0;
-rss(OsPid) ->
-    case file:read_file("/proc/" ++ integer_to_list(OsPid) ++ "/status") of
-        {ok, Status} ->
-            case re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, binary}]) of
-                {match, [KiB]} -> binary_to_integer(KiB) * 1024;
-                nomatch -> 0
-            end;
-        {error, _} ->
-            0
-    end.
 
 %% @doc Statistics of each pool, of the semaphore and of the native library.
 -spec stats() -> #{pools := #{atom() => py_pool:stats()}, permits => non_neg_integer(), max_permits => pos_integer(), native => map()}.

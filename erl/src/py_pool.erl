@@ -268,7 +268,7 @@ workers() ->
         _ -> ets:tab2list(?WORKERS)
     end.
 
-%% @private Workers that have applied the exec_all log and serve.
+%% @private Workers of the common pools that have applied the log of py_exec_log.
 -spec joined() -> [{non_neg_integer(), atom(), py_nif:worker()}].
 joined() ->
     [{Id, Pool, Worker} || {Id, Pool, Worker, true, _} <- workers(), Worker =/= undefined].

@@ -135,23 +135,27 @@ next_step(#data{setup = [Step | Rest], worker = Worker} = Data) ->
             ok = py_request:cancel(Ref),
             step_failed(Step, Reason, Data#data{setup = Rest})
     end;
-next_step(#data{setup = [], id = Id, pool = Pool, log_number = Number} = Data) when Pool =:= default; Pool =:= parallel ->
+next_step(#data{setup = [], pool = Pool} = Data) ->
+    case py_everywhere:is_common(Pool) of
+        true -> read_on(Data);
+        false -> serve(Data)
+    end.
+
+-spec read_on(#data{}) -> gen_statem:event_handler_result(atom()).
+read_on(#data{id = Id, log_number = Number} = Data) ->
     case py_exec_log:after_number(Number) of
-        [] ->
+        {Number, []} ->
             case py_exec_log:join(Id, Number) of
                 joined -> serve(Data);
-                behind -> next_step(Data)
+                behind -> read_on(Data)
             end;
-        Entries ->
-            {Last, _} = lists:last(Entries),
-            next_step(Data#data{setup = [{exec_all, Text} || {_, Text} <- Entries], log_number = Last})
-    end;
-next_step(Data) ->
-    serve(Data).
+        {Last, Entries} ->
+            next_step(Data#data{setup = [{replay, Entry} || Entry <- Entries], log_number = Last})
+    end.
 
 -spec step_failed(py_worker_setup:step(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
-step_failed({exec_all, Text}, Reason, Data) when not (is_tuple(Reason) andalso element(1, Reason) =:= worker_down) ->
-    ?LOG_WARNING("~ts: replay of exec_all failed: ~tp in ~ts", [name(Data), Reason, Text]),
+step_failed({replay, _} = Step, Reason, Data) when not (is_tuple(Reason) andalso element(1, Reason) =:= worker_down) ->
+    ?LOG_WARNING("~ts: replay of ~ts failed: ~ts", [name(Data), py_worker_setup:describe(Step), py_worker_setup:reason(Reason)]),
     next_step(Data);
 step_failed(Step, Reason, Data) ->
     failed(text("~ts failed: ~ts", [py_worker_setup:describe(Step), py_worker_setup:reason(Reason)]), Data).

@@ -1,4 +1,4 @@
-%% @doc What a worker runs before it serves: paths, imports, preload, and the exec_all log.
+%% @doc What a worker runs before it serves: paths, imports, preload, and the log of {@link py_exec_log}.
 -module(py_worker_setup).
 
 -export([steps/1, request/1, describe/1, reason/1]).
@@ -10,7 +10,7 @@
     | {import, binary()}
     | {preload, binary()}
     | {preload_file, binary()}
-    | {exec_all, binary()}.
+    | {replay, py_exec_log:entry()}.
 
 %% @doc The steps that the options of a pool ask for, in order.
 -spec steps(py_pool:spec()) -> [step()].
@@ -35,8 +35,8 @@ request({preload, Code}) ->
     {exec, Code};
 request({preload_file, Path}) ->
     {eval, <<"exec(compile(__import__('io').open_code(path).read(), path, 'exec'), globals())">>, #{path => Path}};
-request({exec_all, Code}) ->
-    {exec, Code}.
+request({replay, Entry}) ->
+    py_exec_log:request(Entry).
 
 %% @doc A step for people.
 -spec describe(step()) -> string().
@@ -44,7 +44,8 @@ describe({paths, _}) -> "option paths";
 describe({import, Module}) -> text("import of ~ts (option imports)", [Module]);
 describe({preload, _}) -> "the code of option preload";
 describe({preload_file, Path}) -> text("~ts (option preload)", [Path]);
-describe({exec_all, _}) -> "code of exec_all".
+describe({replay, {exec_all, Code}}) -> text("exec_all of ~ts", [Code]);
+describe({replay, Entry}) -> text("the setting of ~ts", [element(2, Entry)]).
 
 %% @doc A reason for people.
 -spec reason(term()) -> string().

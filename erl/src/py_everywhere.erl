@@ -1,0 +1,41 @@
+%% @doc What functions without a pool of their own mean: every worker of the pools `default', `async' and `parallel'.
+-module(py_everywhere).
+
+-export([is_common/1, ask/2, ask/3, failures/1]).
+
+-export_type([worker/0, answer/0]).
+
+-type worker() :: {Id :: non_neg_integer(), Pool :: atom(), py_nif:worker()}.
+-type answer() :: {WorkerId :: non_neg_integer(), Pool :: atom(), py:result()}.
+
+%% @doc Whether a pool is one of those.
+-spec is_common(atom()) -> boolean().
+is_common(Pool) ->
+    lists:member(Pool, [default, async, parallel]).
+
+%% @doc Runs a request on every worker that has joined these pools. Each gets it before any request that is submitted later;
+%% a busy worker when what it runs has ended. Blocks the calling process for at most `Timeout' ms.
+-spec ask(py_nif:request(), timeout()) -> [answer()].
+ask(Request, Timeout) ->
+    ask(Request, Timeout, [Worker || {_, Pool, _} = Worker <- py_pool:joined(), is_common(Pool)]).
+
+%% @doc As {@link ask/2}, on these workers.
+-spec ask(py_nif:request(), timeout(), [worker()]) -> [answer()].
+ask(Request, Timeout, Workers) ->
+    Deadline = deadline(Timeout),
+    Flags = py_options:no_permit(),
+    Sent = [{Id, Pool, element(1, py_request:async(Worker, Request, infinity, Flags))} || {Id, Pool, Worker} <- Workers],
+    [{Id, Pool, py_request:await(Ref, left(Deadline))} || {Id, Pool, Ref} <- Sent].
+
+%% @doc Who failed, and why.
+-spec failures([answer()]) -> [{WorkerId :: non_neg_integer(), py:reason()}].
+failures(Answers) ->
+    [{Id, Reason} || {Id, _, {error, Reason}} <- Answers].
+
+-spec deadline(timeout()) -> infinity | integer().
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+-spec left(infinity | integer()) -> timeout().
+left(infinity) -> infinity;
+left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

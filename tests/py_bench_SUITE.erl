@@ -85,7 +85,7 @@ plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p
 compared(Config) ->
     ok = py_test:start(),
     Results = filename:join(?config(priv_dir, Config), "results"),
-    Other = [{"fun", fun stand_in/3}, {"mfa", {?MODULE, stand_in, [first]}}, {"broken", fun(_, _, _) -> exit(no_such_thing) end}],
+    Other = [{"a <fun>", fun stand_in/3}, {"mfa", {?MODULE, stand_in, [first]}}, {"broken", fun(_, _, _) -> exit(no_such_thing) end}],
     Rows = py_unified_bench:run_all(#{
         duration => 4, warmup => 0, rounds => 2, callers => [2], workers => 2, results => Results, other => Other,
         sides => [nif, python, ours, message, buffer, port_etf, port_pickle, executor]
@@ -93,12 +93,13 @@ compared(Config) ->
     lists:foreach(fun plausible/1, Rows),
     Sides = [{Workload, Side} || #{workload := Workload, side := Side} <- Rows],
     One = "math.sqrt(16.0), 1 caller",
-    [nif, python, ours, message, executor, port_etf, port_pickle, {other, "fun"}, {other, "mfa"}] = [Side || {W, Side} <- Sides, W =:= One],
-    [ours, message, port_etf, port_pickle, {other, "fun"}, {other, "mfa"}] = [Side || {"math.sqrt(16.0), 2 callers", Side} <- Sides],
+    [nif, python, ours, message, executor, port_etf, port_pickle, {other, "a <fun>"}, {other, "mfa"}] = [Side || {W, Side} <- Sides, W =:= One],
+    [ours, message, port_etf, port_pickle, {other, "a <fun>"}, {other, "mfa"}] = [Side || {"math.sqrt(16.0), 2 callers", Side} <- Sides],
     [ours, port_etf, port_pickle, executor] = [Side || {"math.sqrt(16.0), 200 in flight from 1 caller", Side} <- Sides],
     [python, ours, buffer, port_etf, port_pickle, executor] = [Side || {"len(100 MB)", Side} <- Sides],
     [python, ours, port_etf, port_pickle, executor] = [Side || {"dict(map of 1000 pairs), echo", Side} <- Sides],
     [python, ours, message, port_etf, port_pickle, executor] = [Side || {"20 ms of Python", Side} <- Sides],
+    [ours] = [Side || {"Python calls Erlang", Side} <- Sides],
     [ours, executor] = [Side || {"CPU-bound, 4 at once, 2 workers", Side} <- Sides],
     [1.0 = Ratio || #{side := ours, ratio := Ratio} <- Rows],
     read_back(Results, Rows),
@@ -114,19 +115,27 @@ stand_in(first, _, _, _) -> {error, unknown}.
 %% Python reads the files.
 read_back(Results, Rows) ->
     {ok, Files} = file:list_dir(Results),
-    [Json, Svg] = lists:sort(Files),
+    [Html, Json] = lists:sort(Files),
     {ok, Text} = file:read_file(filename:join(Results, Json)),
     {ok, #{<<"machine">> := #{<<"cores">> := _, <<"cpu">> := _, <<"kernel">> := _}, <<"rows">> := Read}} = py:call(json, loads, [Text]),
     ?assertEqual(
         [{list_to_binary(W), list_to_binary(N), P} || #{workload := W, name := N, p50 := P} <- Rows],
-        [{W, N, P} || #{<<"workload">> := W, <<"name">> := N, <<"p50">> := P} <- Read]
+        [{W, N, P} || #{<<"workload">> := W, <<"name">> := N, <<"p50">> := P, <<"histogram">> := [[_, _] | _]} <- Read]
     ),
-    {ok, Picture} = file:read_file(filename:join(Results, Svg)),
-    {ok, Bars} = py:eval(
-        "len(list(__import__('xml.etree.ElementTree').etree.ElementTree.fromstring(s).iter('{http://www.w3.org/2000/svg}rect')))",
-        #{s => Picture}
-    ),
-    ?assertEqual(length([R || #{ratio := R} <- Rows, is_float(R)]) + 1, Bars).
+    {ok, Page} = file:read_file(filename:join(Results, Html)),
+    Count = fun(Tag) ->
+        {ok, Found} = py:eval("sum(len(list(svg.iter('{http://www.w3.org/2000/svg}' + tag))) for svg in map(parse, re.findall('<svg.*?</svg>', page, re.S)))",
+            #{page => Page, tag => Tag}),
+        Found
+    end,
+    ok = py:exec("import re\nfrom xml.etree.ElementTree import fromstring as parse"),
+    ?assertEqual(length([R || #{workload := W} = R <- Rows, shown(R), length([1 || #{workload := V} = O <- Rows, V =:= W, shown(O)]) > 1]), Count(circle)),
+    ?assert(Count(rect) >= length(Rows)),
+    [?assertNotEqual({Word, nomatch}, {Word, binary:match(Page, Word)}) || Word <- [<<"a &lt;fun&gt;">>, <<"prefers-color-scheme:dark">>, <<"per second">>]],
+    py:unbind().
+
+shown(#{ratio := Ratio}) -> is_float(Ratio) andalso Ratio >= 0.01.
+
 
 json_text(_) ->
     Text = "\"\\q\u00e4\n\x{1F600}",

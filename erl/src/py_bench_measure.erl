@@ -15,9 +15,10 @@
 %% `counts' are pairs of bucket and number of times; `max' and the times are nanoseconds per operation.
 -type row() :: #{
     ops := non_neg_integer(), ops_per_s := float(), p50 := float(), p90 := float(), p99 := float(), p999 := float(), max := float(),
-    p50_rounds := [float()]
+    p50_rounds := [float()], histogram := [{float(), pos_integer()}]
 }.
-%% Times in microseconds; `p50_rounds' has the median of each round.
+%% Times in microseconds; `p50_rounds' has the median of each round, `histogram' the number of times by their size, in steps of a sixteenth
+%% of a doubling.
 
 %% Buckets per doubling, and doublings: up to 2^40 ns, 18 minutes.
 -define(FINENESS, 64).
@@ -93,6 +94,7 @@ row(Rounds) ->
         p99 => microseconds(0.99, All, Max),
         p999 => microseconds(0.999, All, Max),
         max => Max / 1000,
+        histogram => coarse(Rounds),
         p50_rounds => [microseconds(0.5, merge([Counts]), Longest) || #{counts := Counts, max := Longest} <- Rounds]
     }.
 
@@ -105,6 +107,15 @@ merge(Histograms) ->
     Add = fun({Bucket, Count}, Acc) -> maps:update_with(Bucket, fun(N) -> N + Count end, Count, Acc) end,
     Sum = lists:foldl(Add, #{}, lists:append(Histograms)),
     [{value(Bucket), Count} || {Bucket, Count} <- lists:sort(maps:to_list(Sum))].
+
+-define(COARSENESS, 4).
+
+%% Fewer buckets, for pictures.
+-spec coarse([round(), ...]) -> [{float(), pos_integer()}].
+coarse(Rounds) ->
+    Add = fun({Bucket, Count}, Acc) -> maps:update_with((Bucket - 1) div ?COARSENESS, fun(N) -> N + Count end, Count, Acc) end,
+    Sum = lists:foldl(Add, #{}, lists:append([Counts || #{counts := Counts} <- Rounds])),
+    [{math:pow(2, (Bucket + 0.5) * ?COARSENESS / ?FINENESS) / 1000, Count} || {Bucket, Count} <- lists:sort(maps:to_list(Sum))].
 
 %% @doc Bucket of a duration in nanoseconds, from 1.
 -spec bucket(number()) -> pos_integer().

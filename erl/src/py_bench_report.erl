@@ -1,10 +1,16 @@
-%% @doc What {@link py_unified_bench} shows and leaves behind: tables, JSON, and a bar chart.
+%% @doc What {@link py_unified_bench} shows and leaves behind: a table and JSON; the page is made by {@link py_bench_page}.
 -module(py_bench_report).
 
 -export([preamble/1, title/1, line/2, side/1, write/2]).
--export([json/1, chart/2]).
+-export([json/1, facts/0, rate/1, ratio/1]).
+
+-export_type([facts/0]).
 
 -type json() :: null | boolean() | number() | atom() | binary() | [json()] | #{atom() | binary() => json()}.
+-type facts() :: #{
+    cpu := binary(), cores := pos_integer(), kernel := binary(), otp := binary(), erts := binary(), python := binary(), load := binary(), date := binary()
+}.
+%% The machine and what runs on it.
 
 %% @doc The machine, and how it is measured.
 -spec preamble(#{duration := pos_integer(), warmup := non_neg_integer(), rounds := pos_integer(), python := file:filename_all(), _ => _}) -> ok.
@@ -18,6 +24,8 @@ preamble(#{duration := Duration, warmup := WarmUp, rounds := Rounds, python := P
         Rounds, case Rounds of 1 -> ""; _ -> "s" end, WarmUp div Rounds, Duration div Rounds
     ]).
 
+%% @doc What the figures depend on.
+-spec facts() -> facts().
 facts() ->
     {ok, Version} = py:version(),
     #{
@@ -66,9 +74,13 @@ microseconds(Time) when Time < 10 -> io_lib:format("~9.3f", [Time]);
 microseconds(Time) when Time < 10000 -> io_lib:format("~9.1f", [Time]);
 microseconds(Time) -> io_lib:format("~9b", [round(Time)]).
 
+%% @doc Operations per second.
+-spec rate(float()) -> iodata().
 rate(Rate) when Rate < 100 -> io_lib:format("~.1f", [Rate]);
 rate(Rate) -> integer_to_list(round(Rate)).
 
+%% @doc Time in multiples of ours.
+-spec ratio(float() | undefined) -> iodata().
 ratio(undefined) -> "";
 ratio(Ratio) when Ratio < 0.0005 -> "<0.001";
 ratio(Ratio) when Ratio < 0.095 -> io_lib:format("~.3f", [Ratio]);
@@ -88,7 +100,7 @@ side(port_pickle) -> "port, pickle";
 side(executor) -> "Python's ProcessPoolExecutor";
 side({other, Name}) -> Name.
 
-%% @doc Writes `<date>.json' and `<date>.svg' to the directory of results.
+%% @doc Writes `<date>.json' and `<date>.html' to the directory of results.
 -spec write(map(), [py_unified_bench:row()]) -> ok.
 write(#{results := none}, _) ->
     ok;
@@ -98,11 +110,12 @@ write(#{results := Dir} = Settings, Rows) ->
     ok = filelib:ensure_dir(File),
     Method = maps:with([duration, warmup, rounds], Settings),
     ok = file:write_file(<<File/binary, ".json">>, json(#{machine => Facts, method => Method, rows => [row(Row) || Row <- Rows]})),
-    ok = file:write_file(<<File/binary, ".svg">>, unicode:characters_to_binary(chart(Facts, Rows))),
-    io:format("~nwritten: ~ts.json and .svg~n", [File]).
+    ok = file:write_file(<<File/binary, ".html">>, py_bench_page:html(Facts, Method, Rows)),
+    io:format("~nwritten: ~ts.json and .html~n", [File]).
 
-row(#{name := Name, workload := Workload, ratio := Ratio} = Row) ->
+row(#{name := Name, workload := Workload, ratio := Ratio, histogram := Histogram} = Row) ->
     (maps:without([side], Row))#{
+        histogram := [[Time, Count] || {Time, Count} <- Histogram],
         name := unicode:characters_to_binary(Name),
         workload := unicode:characters_to_binary(Workload),
         ratio := case Ratio of undefined -> null; _ -> Ratio end
@@ -126,43 +139,3 @@ text(Text) -> Text.
 character(C) when C =:= $"; C =:= $\\ -> [$\\, C];
 character(C) when C < 32 -> io_lib:format("\\u~4.16.0b", [C]);
 character(C) -> <<C/utf8>>.
-
-%% @doc A bar for each side of each workload, as long as the logarithm of its time in multiples of ours.
--spec chart(#{cpu := binary(), cores := integer(), otp := binary(), date := binary(), _ => _}, [py_unified_bench:row()]) -> [iodata(), ...].
-chart(#{cpu := Cpu, cores := Cores, otp := Otp, date := Date}, Rows) ->
-    Compared = [Row || #{ratio := Ratio} = Row <- Rows, is_float(Ratio)],
-    {Bars, {_, Bottom}} = lists:mapfoldl(fun bar/2, {none, 60}, Compared),
-    Caption = io_lib:format("Time per call in multiples of erlang_python's (logarithmic). ~ts, ~b cores, OTP ~ts, ~ts", [Cpu, Cores, Otp, Date]),
-    [
-        io_lib:format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"960\" height=\"~b\" font-family=\"sans-serif\" font-size=\"12\">~n", [Bottom + 20]),
-        "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-        element_text(20, 28, "#333", Caption),
-        Bars,
-        "</svg>\n"
-    ].
-
-bar(#{workload := Workload, name := Name, side := Side, ratio := Ratio} = Row, {Last, Y0}) ->
-    {Head, Y} =
-        case Workload of
-            Last -> {[], Y0};
-            _ -> {element_text(20, Y0 + 22, "#000", Workload), Y0 + 30}
-        end,
-    %% A thousandth of ours is at the left edge; a factor of ten is 80 pixels.
-    Width = max(1, round(80 * (3 + math:log10(max(Ratio, 1.0e-3))))),
-    Figure = io_lib:format("~ts (~ts/s)", [ratio(Ratio), short(maps:get(ops_per_s, Row))]),
-    Bar = io_lib:format("<rect x=\"300\" y=\"~b\" width=\"~b\" height=\"14\" fill=\"~ts\"/>~n", [Y, Width, colour(Side)]),
-    {[Head, element_text(40, Y + 12, "#333", Name), Bar, element_text(306 + Width, Y + 12, "#333", Figure)], {Workload, Y + 18}}.
-
-element_text(X, Y, Colour, Text) ->
-    io_lib:format("<text x=\"~b\" y=\"~b\" fill=\"~ts\">~ts</text>~n", [X, Y, Colour, escape(lists:flatten(Text))]).
-
-escape(Text) ->
-    lists:flatmap(fun($<) -> "&lt;"; ($>) -> "&gt;"; ($&) -> "&amp;"; (C) -> [C] end, Text).
-
-short(Rate) when Rate >= 1.0e6 -> io_lib:format("~.2f M", [Rate / 1.0e6]);
-short(Rate) when Rate >= 1.0e4 -> io_lib:format("~b K", [round(Rate / 1000)]);
-short(Rate) -> io_lib:format("~.1f", [Rate]).
-
-colour(Side) when Side =:= ours; Side =:= message; Side =:= buffer -> "#2a6fb0";
-colour(Side) when Side =:= nif; Side =:= ring; Side =:= python -> "#9aa5b1";
-colour(_) -> "#d08a3c".

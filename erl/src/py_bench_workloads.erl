@@ -1,0 +1,114 @@
+%% @doc What {@link py_unified_bench} measures: calls, how many at once, and on which sides.
+-module(py_bench_workloads).
+
+-export([all/1, kinds/0]).
+
+-export_type([workload/0, kind/0, call/0]).
+
+-type kind() :: calls | in_flight | data | values | work | parallel | callbacks.
+-type call() :: {atom(), atom(), [term()]}.
+-type workload() :: #{
+    name := string(),
+    call := call(),
+    check := fun((term()) -> boolean()),
+    callers := pos_integer(),
+    burst := pos_integer(),
+    window := pos_integer(),
+    per := pos_integer(),
+    parallel := none | pos_integer(),
+    timeit := {Number :: pos_integer(), Times :: pos_integer()},
+    ours := call | fun(() -> {ok, term()}),
+    sides := [py_unified_bench:side() | other]
+}.
+%% `callers': processes; `burst': of so many turns the first is timed; `window': calls at once of one caller; `per': operations of one
+%% turn; `parallel': workers of a pool of its own; `timeit': calls per mean, and means, on side `python'; `ours': the plain call, or
+%% what else runs one turn on our side.
+
+-define(MB, 1000000).
+
+%% @doc All kinds of workloads, in the order in which they run.
+-spec kinds() -> [kind()].
+kinds() ->
+    [calls, in_flight, data, values, work, callbacks, parallel].
+
+%% @doc The workloads that these settings ask for.
+-spec all(#{workloads := all | [kind()], callers := [pos_integer()], workers := pos_integer(), _ => _}) -> [workload()].
+all(#{workloads := Wanted} = Settings) ->
+    Kinds = case Wanted of all -> kinds(); _ -> Wanted end,
+    lists:append([workloads(Kind, Settings) || Kind <- Kinds]).
+
+workloads(calls, #{callers := Callers}) ->
+    Sqrt = base("", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
+    [
+        Sqrt#{
+            name := "math.sqrt(16.0), " ++ case Count of 1 -> "1 caller"; _ -> integer_to_list(Count) ++ " callers" end,
+            callers := Count,
+            burst := 16,
+            sides := case Count of 1 -> [nif, ring, python, ours, message, executor]; _ -> [ours, message] end ++ [port_etf, port_pickle, other]
+        }
+     || Count <- [1 | Callers]
+    ];
+workloads(in_flight, _) ->
+    Sqrt = base("math.sqrt(16.0), 200 in flight from 1 caller", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
+    [Sqrt#{window := 200, per := 200, sides := [ours, port_etf, port_pickle, executor]}];
+workloads(data, _) ->
+    One = binary:copy(<<7>>, ?MB),
+    Hundred = binary:copy(<<7>>, 100 * ?MB),
+    All = [python, ours, buffer, port_etf, port_pickle, executor, other],
+    Len = base("len(1 MB)", {builtins, len, [{bytes, One}]}, fun(Value) -> Value =:= ?MB end),
+    Echo = base("bytes(1 MB), echo", {builtins, bytes, [{bytes, One}]}, fun(Value) -> Value =:= One end),
+    Long = base("len(100 MB)", {builtins, len, [{bytes, Hundred}]}, fun(Value) -> Value =:= 100 * ?MB end),
+    [Len#{sides := All}, Echo#{sides := All -- [buffer]}, Long#{sides := All}];
+workloads(values, _) ->
+    Numbers = lists:seq(1, 1000),
+    Map = maps:from_list([{N, N} || N <- Numbers]),
+    Sides = [python, ours, port_etf, port_pickle, executor, other],
+    Sum = base("sum(list of 1000 integers)", {builtins, sum, [Numbers]}, fun(Value) -> Value =:= 500500 end),
+    Echo = base("dict(map of 1000 pairs), echo", {builtins, dict, [Map]}, fun(Value) -> Value =:= Map end),
+    [Sum#{sides := Sides, timeit := {20, 100}}, Echo#{sides := Sides, timeit := {20, 100}}];
+workloads(work, _) ->
+    Sides = [python, ours, message, port_etf, port_pickle, executor, other],
+    [
+        (base("200 us of Python", sum_of(200), fun is_integer/1))#{sides := Sides, timeit := {1, 100}},
+        (base("20 ms of Python", sum_of(20000), fun is_integer/1))#{sides := Sides, timeit := {1, 5}}
+    ];
+workloads(callbacks, _) ->
+    %% The loop is in Python, so that the call around it does not count.
+    Loop = "[erlang.call('py_bench_echo', n) for n in range(100)][-1]",
+    Last = fun(Value) -> Value =:= 99 end,
+    Call = {builtins, eval, [iolist_to_binary(Loop), #{erlang => none}]},
+    [
+        (base("Python calls Erlang", Call, Last))#{per := 100, ours := fun() -> py:eval(Loop) end, sides := [ours]},
+        (base("Erlang calls Python calls Erlang calls Python", Call, Last))#{
+            ours := fun() -> py:eval("erlang.call('py_bench_nested', 99)") end, sides := [ours]
+        }
+    ];
+workloads(parallel, #{workers := Most, duration := Duration, rounds := Rounds}) ->
+    %% A task of about a twentieth of a round.
+    Task = sum_of(max(1000, Duration div Rounds * 1000 div 20)),
+    Steps = [N || N <- lists:seq(1, Most), N =:= 1 orelse N =:= Most orelse N band (N - 1) =:= 0],
+    [
+        (base(lists:flatten(io_lib:format("CPU-bound, ~b at once, ~b worker~ts", [2 * Most, N, plural(N)])), Task, fun is_integer/1))#{
+            window := 2 * Most, per := 2 * Most, parallel := N, sides := [ours, executor]
+        }
+     || N <- Steps
+    ].
+
+plural(1) -> "";
+plural(_) -> "s".
+
+base(Name, Call, Check) ->
+    #{
+        name => Name, call => Call, check => Check, callers => 1, burst => 1, window => 1, per => 1, parallel => none, timeit => {1000, 100},
+        ours => call, sides => []
+    }.
+
+%% A call that computes for about so many microseconds.
+-spec sum_of(pos_integer()) -> {builtins, eval, [binary() | map()]}.
+sum_of(Microseconds) ->
+    Probe = 100000,
+    #{max := Time} = py_bench_floor:python(sum_to(Probe), 1, 5),
+    sum_to(max(1, round(Probe * Microseconds * 1000 / Time))).
+
+sum_to(N) ->
+    {builtins, eval, [iolist_to_binary(io_lib:format("sum(i * i for i in range(~b))", [N])), #{}]}.

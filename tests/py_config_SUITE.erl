@@ -9,7 +9,8 @@ suite() -> [{timetrap, {seconds, 60}}].
 all() ->
     [
         defaults, unknown_key, bad_values, good_values, consistency, pools, start_refused, no_python, not_python, old_python, venv_missing,
-        interpreter, venv, named_pools_start, preload_stops_start, stopped_application
+        interpreter, venv, named_pools_start, preload_stops_start, stopped_application,
+        worker_timeout, drain_limit, stop_timeout, small_ring_and_arena, blob_cache, no_watching, size_of_parallel, sizes_in_turn
     ].
 
 init_per_testcase(_Case, Config) ->
@@ -50,7 +51,7 @@ bad_values(_) ->
         {num_workers, 0}, {num_workers, many}, {max_workers, -1}, {num_subinterp_workers, 0}, {num_executors, 1.5}, {max_threads, 0},
         {max_concurrent, 0}, {python, 3}, {python, ""}, {venv, []}, {paths, "/tmp"}, {paths, [1]}, {imports, numpy}, {preload, {file, "/none"}},
         {preload, 1}, {env, everything}, {env, [x]}, {cd, "/no/such/directory"}, {worker_timeout, 0}, {kill_grace, infinity},
-        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {inline_budget_us, -1}, {segments, shm}, {pools, x},
+        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {blob_cache, -1}, {inline_budget_us, -1}, {segments, shm}, {pools, x},
         {pools, [{default, #{}}]}, {pools, [x]}
     ],
     [mentions(refused([{Key, Value}]), [atom_to_list(Key), "must be"]) || {Key, Value} <- Bad].
@@ -60,15 +61,14 @@ good_values(_) ->
         {num_workers, 1}, {max_workers, 100}, {num_subinterp_workers, 3}, {num_executors, 2}, {max_threads, 10}, {max_concurrent, 1},
         {python, "python3"}, {paths, ["/a", <<"/b">>]}, {imports, [json, "os.path", <<"re">>]}, {preload, <<"x = 1">>},
         {env, clean}, {env, [{"A", "b"}, {<<"C">>, false}]}, {cd, "/tmp"}, {worker_timeout, 1}, {kill_grace, 10}, {drain_limit, 1},
-        {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {inline_budget_us, 0}, {segments, named}, {pools, #{mine => #{num_workers => 1}}}
+        {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {blob_cache, 0}, {inline_budget_us, 0}, {segments, named}, {pools, #{mine => #{num_workers => 1}}}
     ],
     [{ok, _} = py_config:load([{num_workers, 1}, Option]) || Option <- Good],
     ok.
 
-%% covers: config:num_workers, config:venv, config:num_executors
+%% covers: config:num_workers, config:num_executors
 consistency(_) ->
     mentions(refused([{num_workers, 3}, {max_workers, 2}]), ["num_workers", "max_workers"]),
-    mentions(refused([{python, "/usr/bin/python3"}, {venv, "/tmp"}]), ["python", "venv"]),
     mentions(refused([{num_executors, 3}, {max_threads, 2}]), ["num_executors", "max_threads"]).
 
 %% covers: config:pools
@@ -172,3 +172,85 @@ stopped_application(_) ->
     {error, not_started} = py:await(py:call_async(math, sqrt, [1])),
     ok = py_test:start(),
     {ok, 1.0} = py:call(math, sqrt, [1]).
+
+%% A worker that is not ready in time is no worker.
+%% covers: config:worker_timeout
+worker_timeout(_) ->
+    {Time, {worker_start_failed, Text}} = py_test:timed(fun() ->
+        start_error([{num_workers, 1}, {worker_timeout, 500}, {preload, <<"import time; time.sleep(3600)">>}])
+    end),
+    mentions(Text, ["worker_timeout", "500"]),
+    ?assert(Time >= 500).
+
+%% A worker that shall go does not wait longer for its work.
+%% covers: config:drain_limit
+drain_limit(_) ->
+    ok = py_test:start([{num_workers, 2}, {drain_limit, 300}]),
+    Refs = [py:call_async(time, sleep, [3600]) || _ <- lists:seq(1, 2)],
+    py_test:until(fun() -> [1, 1] =:= [N || #{in_flight := N} <- py:workers()] end),
+    {Time, Ended} = py_test:timed(fun() ->
+        ok = py_pool:resize(default, 1),
+        receive {py_error, Ref, Reason} -> {Ref, Reason} end
+    end),
+    {_, {worker_down, killed}} = Ended,
+    ?assert(Time >= 300),
+    [ok] = [py:cancel(Ref) || Ref <- Refs, Ref =/= element(1, Ended)].
+
+%% covers: config:stop_timeout
+stop_timeout(_) ->
+    ok = py_test:start([{num_workers, 1}, {stop_timeout, 300}]),
+    Ref = py:call_async(time, sleep, [3600]),
+    py_test:until(fun() -> [1] =:= [N || #{in_flight := N} <- py:workers()] end),
+    {Time, ok} = py_test:timed(fun() -> application:stop(erlang_python) end),
+    {error, {worker_down, stopped}} = py:await(Ref),
+    ?assert(Time >= 300),
+    ok = py_test:start().
+
+%% What does not fit takes its own memory.
+%% covers: config:ring_size, config:arena_size
+small_ring_and_arena(_) ->
+    ok = py_test:start([{num_workers, 1}, {ring_size, 65536}, {arena_size, 65536}]),
+    Refs = [{N, py:call_async(operator, add, [N, 1])} || N <- lists:seq(1, 5000)],
+    [{ok, M} = py:await(Ref) || {N, Ref} <- Refs, M <- [N + 1]],
+    Data = binary:copy(<<"0123456789abcdef">>, 65536),
+    {ok, Data} = py:call(builtins, bytes, [{bytes, Data}]).
+
+%% The memory of a large payload stays for the next one, or does not.
+%% covers: config:blob_cache
+blob_cache(_) ->
+    Size = 4 * 1024 * 1024,
+    Kept = fun(Options) ->
+        ok = py_test:start([{num_workers, 1} | Options]),
+        {ok, Size} = py:call(builtins, len, [{bytes, binary:copy(<<7>>, Size)}]),
+        {ok, Data} = py:call(builtins, bytes, [Size]),
+        Size = byte_size(Data),
+        {ok, Big} = py:eval(<<
+            "len([1 for l in open('/proc/self/maps') if 'memfd:erlang_python-re' in l"
+            " and (lambda a, b: int(b, 16) - int(a, 16))(*l.split()[0].split('-')) >= size])"
+        >>, #{size => Size}),
+        py_test:stop(),
+        Big
+    end,
+    ?assertEqual(2, Kept([])),
+    %% The memory of the last result is given back when the next one is made.
+    ?assert(Kept([{blob_cache, 0}]) < 2).
+
+%% covers: config:inline_budget_us
+no_watching(_) ->
+    ok = py_test:start([{num_workers, 1}, {inline_budget_us, 0}]),
+    [{ok, 2.0} = py:call(math, sqrt, [4]) || _ <- lists:seq(1, 100)],
+    ok.
+
+%% covers: config:num_subinterp_workers
+size_of_parallel(_) ->
+    ok = py_test:start([{num_workers, 1}, {num_subinterp_workers, 3}]),
+    {ok, [{ok, 2.0}]} = py:parallel([{math, sqrt, [4]}]),
+    3 = length(py_test:os_pids(parallel)),
+    1 = length(py_test:os_pids(default)).
+
+%% covers: config:num_workers, config:max_workers
+sizes_in_turn(_) ->
+    ok = py_test:start([{num_workers, 2}, {max_workers, 3}]),
+    2 = length(py_test:os_pids(default)),
+    ok = py_pool:resize(default, 3),
+    {error, {max_workers, 3}} = py_pool:resize(default, 4).

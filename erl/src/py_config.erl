@@ -77,8 +77,6 @@ pool(Name, Own, Env) ->
 -spec consistent(pool_config()) -> pool_config().
 consistent(#{num_workers := N, max_workers := Max}) when N > Max ->
     fail("num_workers is ~b, more than max_workers, ~b: raise max_workers or lower num_workers", [N, Max]);
-consistent(#{python := Python, venv := Venv}) when Python =/= undefined, Venv =/= undefined ->
-    fail("python and venv are both set (~tp, ~tp): a venv brings its own interpreter, give one of the two", [Python, Venv]);
 consistent(#{num_executors := N, max_threads := Max}) when N > Max ->
     fail("num_executors is ~b, more than max_threads, ~b: raise max_threads or lower num_executors", [N, Max]);
 consistent(Config) ->
@@ -101,6 +99,7 @@ defaults() ->
         stop_timeout => 5000,
         ring_size => 256 * 1024,
         arena_size => 1024 * 1024,
+        blob_cache => 128 * 1024 * 1024,
         inline_budget_us => 20,
         segments => auto
     }.
@@ -152,6 +151,8 @@ check(drain_limit, T) -> milliseconds(T);
 check(stop_timeout, T) -> milliseconds(T);
 check(ring_size, N) -> size(N, 64 * 1024, 64 * 1024 * 1024);
 check(arena_size, N) -> size(N, 64 * 1024, 1024 * 1024 * 1024);
+check(blob_cache, N) ->
+    (is_integer(N) andalso N >= 0 andalso N < 1 bsl 48) orelse "a number of bytes, 0 to keep none";
 check(segments, S) ->
     S =:= auto orelse S =:= named orelse "auto (sealed memfds where the system has them) or named (named shared memory)";
 check(inline_budget_us, N) ->

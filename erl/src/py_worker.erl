@@ -298,6 +298,7 @@ launch(#data{id = Id, spec = Spec} = Data) ->
         arena_size => maps:get(arena_size, Spec),
         executors => maps:get(num_executors, Spec),
         max_threads => maps:get(max_threads, Spec),
+        blob_cache => maps:get(blob_cache, Spec),
         inline_budget_us => maps:get(inline_budget_us, Spec),
         segments => maps:get(segments, Spec)
     },

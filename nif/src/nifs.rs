@@ -223,6 +223,10 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
     let made = backend::create(geometry, named).and_then(|(link, mut handshake)| {
         handshake.executors = executors as u16;
         handshake.max_threads = max_threads;
+        if let Some(bytes) = number("blob_cache") {
+            handshake.blob_cache = bytes;
+            link.keep_blobs(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
         let frame = handshake.encode().map_err(|e| std::io::Error::other(e.to_string()))?;
         Ok((link, handshake.nonce, frame))
     });

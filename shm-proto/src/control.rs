@@ -21,6 +21,8 @@ pub struct Handshake {
     pub executors: u16,
     /// Threads that the worker may start for requests, at least `executors`.
     pub max_threads: u16,
+    /// Bytes of idle memory for large payloads that each side keeps in each direction.
+    pub blob_cache: u64,
 }
 
 /// Where segments and bells are.
@@ -59,6 +61,7 @@ impl Handshake {
         for short in [self.geometry.cells, self.geometry.callback_slots, self.executors, self.max_threads] {
             out.extend_from_slice(&short.to_le_bytes());
         }
+        out.extend_from_slice(&self.blob_cache.to_le_bytes());
         match &self.endpoints {
             Endpoints::Proc { down, up, request_bell, response_bell } => {
                 out.push(0);
@@ -80,7 +83,7 @@ impl Handshake {
     /// # Errors
     /// [`Malformed`] if the version differs, a size is out of bounds or bytes are missing or left over.
     pub fn decode(frame: &[u8]) -> Result<Handshake, Malformed> {
-        let (fixed, rest): (&[u8; 42], _) = frame.split_first_chunk().ok_or(Malformed("handshake length"))?;
+        let (fixed, rest): (&[u8; 50], _) = frame.split_first_chunk().ok_or(Malformed("handshake length"))?;
         if fixed[0] != b'H' {
             return Err(Malformed("handshake type"));
         }
@@ -101,7 +104,7 @@ impl Handshake {
         if executors == 0 || max_threads < executors {
             return Err(Malformed("executor counts"));
         }
-        let endpoints = match (fixed[41], rest.len()) {
+        let endpoints = match (fixed[49], rest.len()) {
             (0, 16) => {
                 let fd = |at: usize| u32_at(rest, at) as i32;
                 Endpoints::Proc { down: fd(0), up: fd(4), request_bell: fd(8), response_bell: fd(12) }
@@ -112,7 +115,8 @@ impl Handshake {
             }
             _ => return Err(Malformed("endpoints")),
         };
-        Ok(Handshake { nonce, node_pid: u32_at(fixed, 21), endpoints, geometry, executors, max_threads })
+        let (node_pid, blob_cache) = (u32_at(fixed, 21), u64_at(fixed, 41));
+        Ok(Handshake { nonce, node_pid, endpoints, geometry, executors, max_threads, blob_cache })
     }
 }
 

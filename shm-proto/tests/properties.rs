@@ -265,7 +265,7 @@ proptest! {
             Endpoints::Proc { down, up, request_bell, response_bell }
         };
         let geometry = Geometry { ring_bytes: 1 << ring, arena_bytes: blocks * 4096, cells, callback_slots };
-        let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors, max_threads: executors + 1 };
+        let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors, max_threads: executors + 1, blob_cache: n };
         for frame in [
             ToWorker::Handshake(Box::new(handshake)), ToWorker::Ping(n), ToWorker::Interrupt(n), ToWorker::Raise(n), ToWorker::Stop,
         ] {

@@ -14,7 +14,7 @@ use crate::{
     arbiter::Arbiter,
     arena::{Borrower, Owner},
     bell::{Flag, Listener, Ringer},
-    blob::{Fork, Inbox, Outbox},
+    blob::{self, Fork, Inbox, Outbox},
     callback::Answers,
     cell::Cells,
     control::Handshake,
@@ -81,7 +81,8 @@ impl NodeLink {
         let mut nonce = [0; 16];
         random(&mut nonce)?;
         let node_pid = std::process::id();
-        let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors: 1, max_threads: 1 };
+        let blob_cache = blob::DEFAULT_CACHE as u64;
+        let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors: 1, max_threads: 1, blob_cache };
         stamp(&down, &geometry, &nonce);
         stamp(&up, &geometry, &nonce);
         let shared = Shared::new(geometry, down, up);
@@ -108,6 +109,12 @@ impl NodeLink {
             shared,
         };
         Ok((link, handshake))
+    }
+
+    /// Sets how many bytes of idle memory for large payloads this side keeps in each direction.
+    pub fn keep_blobs(&self, bytes: usize) {
+        self.request_blobs.set_cache_limit(bytes);
+        self.result_blobs.set_cache_limit(bytes);
     }
 
     shared_words!();

@@ -79,7 +79,7 @@ impl WorkerLink {
         let shared = Shared::new(geometry, down, up);
         let (request_bytes, request_releases) = shared.request_arena();
         let (result_bytes, result_releases) = shared.result_arena();
-        Ok(WorkerLink {
+        let link = WorkerLink {
             requests: Mutex::new(Some(Consumer::new(shared.request_ring()))),
             responses: Producer::new(shared.response_ring()),
             cells: CellWriter::new(shared.cells()),
@@ -92,7 +92,11 @@ impl WorkerLink {
             response_bell,
             telemetry: shared.telemetry(),
             shared,
-        })
+        };
+        let kept = usize::try_from(handshake.blob_cache).unwrap_or(usize::MAX);
+        link.request_blobs.set_cache_limit(kept);
+        link.result_blobs.set_cache_limit(kept);
+        Ok(link)
     }
 
     shared_words!();

@@ -27,10 +27,12 @@ native:
 	@command -v cargo >/dev/null || { \
 	echo "could not build erlang_python: no cargo on PATH; install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
 	cargo build --release --locked -p py_nif -p py_core -p py_host
-	@mkdir -p priv
+	@mkdir -p priv/python
 	@install -C $(TARGET)/release/libpy_nif.so priv/py_nif.so
 	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
 	@install -C $(TARGET)/release/py_host priv/py_host
+	@install -C -m 644 worker/python/make_venv.py priv/make_venv.py
+	@install -C -m 644 worker/python/erlang.py worker/python/_erlang_venv.py priv/python
 
 lint:
 	@.ci/setup lint

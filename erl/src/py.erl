@@ -17,6 +17,7 @@
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
 -export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
+-export([activate_venv/1, deactivate_venv/0, venv_info/0, ensure_venv/2, ensure_venv/3]).
 -export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
@@ -344,6 +345,37 @@ state_decr(Key) ->
 -spec state_decr(term(), integer()) -> integer() | {error, not_an_integer}.
 state_decr(Key, Amount) ->
     py_state:decr(Key, Amount).
+
+%% Virtual environments.
+
+%% @doc Enters a virtual environment in every worker of the pools `default', `async' and `parallel', also in those that start later:
+%% its entries come first in `sys.path', its `.pth' files are honoured, `VIRTUAL_ENV', `PATH' and `sys.prefix' are set. The one that
+%% was active is left. `{error, {invalid_venv, Path}}' also for an environment of another minor version of Python.
+-spec activate_venv(py_venv:path()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+activate_venv(Path) ->
+    py_venv:activate(Path).
+
+%% @doc Takes back what {@link activate_venv/1} did. Modules that were imported stay imported.
+-spec deactivate_venv() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+deactivate_venv() ->
+    py_venv:deactivate().
+
+%% @doc Which virtual environment is active.
+-spec venv_info() -> {ok, py_venv:info()} | {error, not_started}.
+venv_info() ->
+    py_venv:info().
+
+%% @doc Makes a virtual environment with these packages, unless it is there, and activates it. Uses `uv' if it is on the PATH, else
+%% `venv' and `pip'. What fails is removed again and is `{error, {venv_failed, Output}}'. Of several at once one does the work.
+-spec ensure_venv(py_venv:path(), py_venv:requirements()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+ensure_venv(Path, Requirements) ->
+    py_venv:ensure(Path, Requirements, #{}).
+
+%% @doc As {@link ensure_venv/2}, with options.
+-spec ensure_venv(py_venv:path(), py_venv:requirements(), py_venv:options()) ->
+    ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+ensure_venv(Path, Requirements, Options) ->
+    py_venv:ensure(Path, Requirements, Options).
 
 %% Memory of the interpreters.
 

@@ -5,9 +5,10 @@
 
 -export([find/1, environment/1]).
 
--export_type([interpreter/0, reason/0]).
+-export_type([interpreter/0, version/0, reason/0]).
 
--type interpreter() :: #{executable := binary(), prefix := binary(), version := {0..99, 0..99, 0..99}, text := binary()}.
+-type version() :: {0..99, 0..99, 0..99}.
+-type interpreter() :: #{executable := binary(), prefix := binary(), version := version(), text := binary()}.
 %% `text' is `sys.version'.
 -type reason() :: {no_python, string()}.
 %% What is missing and how to set it, for people.
@@ -25,7 +26,7 @@ find(Config) ->
     case locate(Config) of
         {ok, Path} ->
             case run(Path, Config) of
-                {ok, Output} -> judge(Path, Output);
+                {ok, Output} -> enters(Config, judge(Path, Output));
                 {error, Reason} -> {error, {no_python, text("could not run ~ts: ~ts" ++ ?HINT, [Path, Reason])}}
             end;
         {error, Reason} ->
@@ -53,6 +54,16 @@ venv(Dir, Origin) ->
         true -> {ok, Python};
         false -> {error, text("~ts is ~ts, which is no virtual environment: there is no ~ts" ++ ?HINT, [Origin, Dir, Python])}
     end.
+
+%% With both options the interpreter enters the environment of another, which must be of its minor version.
+-spec enters(py_config:pool_config(), {ok, interpreter()} | {error, reason()}) -> {ok, interpreter()} | {error, reason()}.
+enters(#{venv := Venv}, {ok, #{executable := Path, version := Version, text := Text}} = Found) when Venv =/= undefined ->
+    case py_venv:check(Venv, Version) of
+        true -> Found;
+        false -> refuse(Path, "is Python ~ts; venv is ~ts, which is no virtual environment of this version", [Text, Venv])
+    end;
+enters(_, Found) ->
+    Found.
 
 -spec on_path(file:filename_all()) -> {ok, file:filename_all()} | {error, string()}.
 on_path(Name) ->

@@ -1,4 +1,4 @@
-%% @doc What a worker runs before it serves: paths, imports, preload, and the log of {@link py_exec_log}.
+%% @doc What a worker runs before it serves: virtual environment, paths, imports, preload, and the log of {@link py_exec_log}.
 -module(py_worker_setup).
 
 -export([steps/1, request/1, describe/1, reason/1]).
@@ -6,7 +6,8 @@
 -export_type([step/0]).
 
 -type step() ::
-    {paths, [binary()]}
+    {venv, file:filename_all()}
+    | {paths, [binary()]}
     | {import, binary()}
     | {preload, binary()}
     | {preload_file, binary()}
@@ -14,8 +15,9 @@
 
 %% @doc The steps that the options of a pool ask for, in order.
 -spec steps(py_pool:spec()) -> [step()].
-steps(#{paths := Paths, imports := Imports, preload := Preload}) ->
-    [{paths, [binary(P) || P <- Paths]} || Paths =/= []] ++
+steps(#{venv := Venv, paths := Paths, imports := Imports, preload := Preload}) ->
+    [{venv, Venv} || Venv =/= undefined] ++
+        [{paths, [binary(P) || P <- Paths]} || Paths =/= []] ++
         [{import, binary(M)} || M <- Imports] ++
         preload(Preload).
 
@@ -27,6 +29,8 @@ preload(Code) -> [{preload, binary(Code)}].
 
 %% @doc The request of a step. None leaves a name in `__main__' but the code of the user.
 -spec request(step()) -> py_nif:request().
+request({venv, Path}) ->
+    py_venv:configure(Path);
 request({paths, Paths}) ->
     {eval, <<"__import__('sys').path.__setitem__(slice(0, 0), paths)">>, #{paths => Paths}};
 request({import, Module}) ->
@@ -40,6 +44,7 @@ request({replay, Entry}) ->
 
 %% @doc A step for people.
 -spec describe(step()) -> string().
+describe({venv, _}) -> "option venv";
 describe({paths, _}) -> "option paths";
 describe({import, Module}) -> text("import of ~ts (option imports)", [Module]);
 describe({preload, _}) -> "the code of option preload";

@@ -6,6 +6,8 @@ def bootstrap(core, control_in, control_out):
 
     if sys.path and sys.path[0] == "":
         del sys.path[0]
+    # Children of multiprocessing get the path of their parent; the module erlang that they find there can be imported.
+    sys.path.append(core[: core.rindex("/") + 1] + "python")
     pool, number = sys.argv[2:4]
     sys.argv = [""]
     try:

@@ -10,7 +10,9 @@
 %% Work whose time is over, or whose caller has died, is cancelled.
 -module(py).
 
--export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2, unbind/0]).
+-export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2]).
+-export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
+-export([ctx_call/4, ctx_call/5, ctx_call/6, ctx_eval/2, ctx_eval/3, ctx_eval/4, ctx_exec/2, ctx_exec/3]).
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
@@ -21,7 +23,7 @@
 -export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
--export_type([ref/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
+-export_type([ref/0, context/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -34,6 +36,8 @@
 %% A Python exception, or what kept the work from being done: `timeout', `{overloaded, Current, Max}', `{worker_down, Why}', `interrupted',
 %% `{badarg, What}', `{bad_option, Key}', `{unsupported_term, Term}', `{unsupported_object, TypeName}', `not_started'.
 -type result() :: {ok, term()} | {error, reason()}.
+-type context() :: py_context:context().
+%% A worker that only those use who have this term; any process of the node may.
 -type ref() :: {py_object | generator, reference()}.
 %% A Python object that stays in its worker, from option `return => ref' or `unknown => ref'; a result that is an iterator is always
 %% `{generator, _}'. As an argument it is the object again, and leads the call to its worker. The worker drops the object when the
@@ -90,15 +94,87 @@ exec(Code) ->
 %% @doc As {@link exec/1}, with a timeout or options. With option `pool' the process is not tied to a worker.
 -spec exec(code(), options()) -> ok | {error, reason()}.
 exec(Code, Options) ->
-    case py_route:exec({exec, Code}, Options) of
-        {ok, _} -> ok;
-        {error, _} = Error -> Error
-    end.
+    done(py_route:exec({exec, Code}, Options)).
 
-%% @doc Ends what {@link exec/1} began: the next work goes to any worker.
+-spec done(result()) -> ok | {error, reason()}.
+done({ok, _}) -> ok;
+done({error, _} = Error) -> Error.
+
+%% A worker of one's own. When a binding ends, what its owner has in flight is cancelled, handles of its objects are let go, and
+%% `__main__', `os.environ', working directory, `sys.path' and the level of the root logger are put back; imported modules stay.
+
+%% @doc Binds the calling process to a worker that nobody else uses, until {@link unbind/0} or the end of the process; `ok' as well if it is bound.
+%% A pool in which no worker can be spared grows, up to `max_workers'; then `{error, no_workers_available}'.
+-spec bind() -> ok | {error, reason()}.
+bind() ->
+    py_context:bind().
+
+%% @doc A worker as a term, for {@link ctx_call/4} and its like, until {@link unbind/1} or the end of the calling process. Options: `pool',
+%% and `fresh => true' for a worker process that is started for this.
+-spec bind(new | py_context:options()) -> {ok, context()} | {error, reason()}.
+bind(Options) ->
+    py_context:bind(Options).
+
+%% @doc Ends what {@link bind/0} or {@link exec/1} began: the next work goes to any worker.
 -spec unbind() -> ok.
 unbind() ->
-    py_route:untie().
+    py_context:unbind().
+
+%% @doc Ends a context.
+-spec unbind(context()) -> ok | {error, reason()}.
+unbind(Context) ->
+    py_context:unbind(Context).
+
+%% @doc Whether the calling process is bound by {@link bind/0} or {@link with_context/1}.
+-spec is_bound() -> boolean().
+is_bound() ->
+    py_context:is_bound().
+
+%% @doc Runs a function with a worker of its own: bound to it, or with the context as its argument. The binding ends with the
+%% function, and the one before holds again.
+-spec with_context(fun(() -> Result) | fun((context()) -> Result)) -> Result | {error, reason()}.
+with_context(Fun) ->
+    py_context:with_context(Fun).
+
+%% @doc As {@link call/3}, on a context. All functions on contexts raise `context_not_bound' after the end of the context.
+-spec ctx_call(context(), name(), name(), args()) -> result().
+ctx_call(Context, Module, Function, Args) ->
+    py_context:sync(Context, {call, Module, Function, Args, []}, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link call/4}, on a context.
+-spec ctx_call(context(), name(), name(), args(), kwargs()) -> result().
+ctx_call(Context, Module, Function, Args, Kwargs) ->
+    py_context:sync(Context, {call, Module, Function, Args, Kwargs}, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link call/5}, on a context.
+-spec ctx_call(context(), name(), name(), args(), kwargs(), options()) -> result().
+ctx_call(Context, Module, Function, Args, Kwargs, Options) ->
+    py_context:sync(Context, {call, Module, Function, Args, Kwargs}, Options).
+
+%% @doc As {@link eval/1}, on a context.
+-spec ctx_eval(context(), code()) -> result().
+ctx_eval(Context, Code) ->
+    py_context:sync(Context, {eval, Code, []}, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link eval/2}, on a context.
+-spec ctx_eval(context(), code(), kwargs()) -> result().
+ctx_eval(Context, Code, Locals) ->
+    py_context:sync(Context, {eval, Code, Locals}, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link eval/3}, on a context.
+-spec ctx_eval(context(), code(), kwargs(), options()) -> result().
+ctx_eval(Context, Code, Locals, Options) ->
+    py_context:sync(Context, {eval, Code, Locals}, Options).
+
+%% @doc Runs statements in `__main__' of a context.
+-spec ctx_exec(context(), code()) -> ok | {error, reason()}.
+ctx_exec(Context, Code) ->
+    ctx_exec(Context, Code, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link ctx_exec/2}, with a timeout or options.
+-spec ctx_exec(context(), code(), options()) -> ok | {error, reason()}.
+ctx_exec(Context, Code, Options) ->
+    done(py_context:sync(Context, {exec, Code}, Options)).
 
 %% Asynchronous work.
 
@@ -168,10 +244,10 @@ async_await(Ref, Timeout) ->
 cancel(Ref) when is_reference(Ref) ->
     py_request:cancel(Ref).
 
-%% @doc Raises `erlang.Interrupted' in an asynchronous call that runs; in a coroutine it arrives as `asyncio.CancelledError'.
+%% @doc Raises `erlang.Interrupted' in an asynchronous call that runs, or in what runs on a context; in a coroutine it arrives as `asyncio.CancelledError'.
 %% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
 %% begun, or has ended.
--spec interrupt(reference()) -> ok | not_running.
+-spec interrupt(reference() | context()) -> ok | not_running.
 interrupt(Ref) when is_reference(Ref) ->
     py_request:interrupt(Ref).
 

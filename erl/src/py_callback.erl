@@ -118,8 +118,8 @@ handle_cast(_Cast, State) ->
 
 %% @private
 -spec handle_info(term(), state()) -> {noreply, state()} | {noreply, state(), timeout() | hibernate}.
-handle_info({py_callback, Call, Kind, Caller, Worker, Name, Args}, State) ->
-    {_, Monitor} = spawn_monitor(fun() -> run(Call, Kind, Caller, Worker, Name, Args) end),
+handle_info({py_callback, Call, Kind, Caller, Own, Name, Args}, State) ->
+    {_, Monitor} = spawn_monitor(fun() -> run(Call, Kind, Caller, Own, Name, Args) end),
     {noreply, State#{Monitor => Call}};
 handle_info({'DOWN', Monitor, process, _, normal}, State) ->
     removed(maps:remove(Monitor, State));
@@ -157,11 +157,11 @@ send(To, _Message) ->
 
 %% One call, in its own process.
 
--spec run(py_nif:call(), internal | registered, pid() | undefined, py_nif:worker() | undefined, term(), [term()]) -> ok.
-run(Call, Kind, Caller, Worker, Name, Args) ->
+-spec run(py_nif:call(), internal | registered, pid() | undefined, undefined | {bound, py_nif:lease()} | py_nif:worker(), term(), [term()]) -> ok.
+run(Call, Kind, Caller, Own, Name, Args) ->
     ok = py_nif:callback_enter(Call),
     _ = put('$callers', [Pid || Pid <- [Caller], is_pid(Pid)]),
-    ok = py_route:inherit(Worker),
+    ok = py_route:inherit(Own),
     Result =
         try apply_target(Kind, Name, Args, Caller) of
             {ok, _} = Ok -> Ok;

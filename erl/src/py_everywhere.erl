@@ -23,7 +23,7 @@ ask(Request, Timeout) ->
 -spec ask(py_nif:request(), timeout(), [worker()]) -> [answer()].
 ask(Request, Timeout, Workers) ->
     Deadline = deadline(Timeout),
-    Flags = py_options:no_permit(),
+    Flags = py_options:of_node(),
     Sent = [{Id, Pool, element(1, py_request:async(Worker, Request, infinity, Flags))} || {Id, Pool, Worker} <- Workers],
     [{Id, Pool, py_request:await(Ref, left(Deadline))} || {Id, Pool, Ref} <- Sent].
 

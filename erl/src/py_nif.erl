@@ -9,13 +9,14 @@
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_info/1, alive/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
+-export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
 -export([is_handle/1, release_handle/1]).
 -export([callback_enter/1, callback_reply/2, callback_reply_dirty/2]).
 -export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
 -export([encode/2, decode/2]).
 -export([library/0]).
 
--export_type([pool/0, worker/0, object/0, handle/0, call/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
+-export_type([pool/0, worker/0, lease/0, object/0, handle/0, call/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
 
 -on_load(init/0).
 
@@ -23,6 +24,8 @@
 %% One named pool: the place that unbound requests are submitted to.
 -type worker() :: reference().
 %% One incarnation of a worker process.
+-type lease() :: reference().
+%% What leads the requests of a process to one worker: a binding, which has the worker for itself, or a tie (`py:exec/1').
 -type object() :: reference().
 %% One Python object that a worker keeps for Erlang.
 -type handle() :: reference().
@@ -31,10 +34,10 @@
 %% A Python thread that waits for an Erlang function.
 -type token() :: reference().
 %% A place in the queue of those that wait for a permit or for room in a ring.
--type target() :: pool() | worker().
+-type target() :: pool() | worker() | lease().
 -type text() :: atom() | binary() | string().
 -type request() ::
-    {call, text(), text(), term(), term()} | {method, term(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()}.
+    {call, text(), text(), term(), term()} | {method, term(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()} | {reset}.
 -type reply_to() :: reference() | py_response | py_result | cast.
 -type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
 
@@ -106,8 +109,41 @@ worker_attach(_Worker, _Hello) -> erlang:nif_error(not_loaded).
 -spec worker_close(worker()) -> ok.
 worker_close(_Worker) -> erlang:nif_error(not_loaded).
 
+%% @doc Whether a term is a binding.
+-spec is_binding(term()) -> boolean().
+is_binding(_Term) -> erlang:nif_error(not_loaded).
+
+%% @doc A tie to the worker that an unbound request would go to.
+-spec tie(pool()) -> {ok, lease()} | {error, no_worker}.
+tie(_Pool) -> erlang:nif_error(not_loaded).
+
+%% @doc Ends a tie; does nothing to other targets.
+-spec untie(target()) -> ok.
+untie(_Tie) -> erlang:nif_error(not_loaded).
+
+%% @doc Binds a worker: an idle one to which nobody is tied, any, or this one. Never the last unbound one, nor one with live
+%% object handles. One process at a time may call this.
+-spec claim(pool(), idle | any | worker()) -> {ok, lease()} | none.
+claim(_Pool, _Wanted) -> erlang:nif_error(not_loaded).
+
+%% @doc Ends a binding: no further requests; those in flight are cancelled.
+-spec lease_end(lease()) -> ok.
+lease_end(_Binding) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether the worker has nothing in flight. After `busy' the message `{py_idle, Binding}' tells when.
+-spec lease_idle(lease()) -> idle | busy.
+lease_idle(_Binding) -> erlang:nif_error(not_loaded).
+
+%% @doc Raises `erlang.Interrupted' in what runs under a binding.
+-spec lease_interrupt(lease()) -> ok | not_running.
+lease_interrupt(_Binding) -> erlang:nif_error(not_loaded).
+
+%% @doc The worker takes unbound work again; the handles of its objects stand for nothing.
+-spec lease_free(lease()) -> ok.
+lease_free(_Binding) -> erlang:nif_error(not_loaded).
+
 %% @doc Kills the worker and its process group; callers see `{worker_down, Reason}'.
--spec worker_kill(worker(), atom()) -> ok.
+-spec worker_kill(worker() | lease(), atom()) -> ok.
 worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
 
 %% @doc Load and service times of one worker; `handles' that exist in Erlang, `objects' that the worker keeps for them, and
@@ -115,8 +151,8 @@ worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
 -spec worker_info(worker()) -> #{atom() => term()}.
 worker_info(_Worker) -> erlang:nif_error(not_loaded).
 
-%% @doc Whether the worker takes requests.
--spec alive(worker()) -> boolean().
+%% @doc Whether the worker takes requests, from the holder of the lease if it is one.
+-spec alive(worker() | lease()) -> boolean().
 alive(_Worker) -> erlang:nif_error(not_loaded).
 
 %% @doc Publishes a request.

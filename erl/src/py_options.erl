@@ -1,7 +1,7 @@
 %% @doc The options of one request: what may stand in the place of a timeout.
 -module(py_options).
 
--export([parse/1, no_permit/0, no_handles/0, any_handles/0, for_result/1]).
+-export([parse/1, no_permit/0, no_handles/0, any_handles/0, of_node/0, for_result/1]).
 
 -export_type([options/0, parsed/0]).
 
@@ -38,6 +38,7 @@
 -define(NO_HANDLES, (1 bsl 16)).
 -define(POOL_HANDLES, (1 bsl 17)).
 -define(ANY_HANDLES, (1 bsl 18)).
+-define(NODE, (1 bsl 24)).
 
 %% @doc Flag of requests that do not count in the semaphore.
 -spec no_permit() -> 1024.
@@ -50,6 +51,11 @@ no_handles() -> ?NO_HANDLES.
 %% @doc Flag of requests whose worker is a preference, which object handles overrule.
 -spec any_handles() -> 262144.
 any_handles() -> ?ANY_HANDLES.
+
+%% @doc Flags of requests of the node itself: bindings do not keep them out, they need no permit, and what they change in a worker
+%% stays when a binding ends.
+-spec of_node() -> 16778240.
+of_node() -> ?NODE bor ?NO_PERMIT.
 
 %% @doc Flags without those that say how arguments are read.
 -spec for_result(non_neg_integer()) -> non_neg_integer().

@@ -8,7 +8,7 @@
 -behaviour(gen_server).
 
 -export([start_pool/2, stop_pool/1, resize/2, get_stats/0, get_stats/1]).
--export([start_checked/2, ensure/1, native/1, spec/1, names/0, await_worker/2, close_all/0, forget_all/0, drain/1]).
+-export([grow/2, start_checked/2, ensure/1, native/1, spec/1, names/0, await_worker/2, close_all/0, forget_all/0, drain/1]).
 -export([create_tables/0, workers_started/2, joined/0, set_joined/1, workers/0, update_worker/4, forget_worker/1, notify/2]).
 -export([start_link/2, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -29,13 +29,13 @@
     max_workers := pos_integer(),
     ready_workers := non_neg_integer(),
     available_workers := non_neg_integer(),
-    checked_out := 0,
+    checked_out := non_neg_integer(),
     pending_requests := non_neg_integer(),
     parked_requests := non_neg_integer(),
     waiting_requests := non_neg_integer(),
     restarts := non_neg_integer()
 }.
-%% `available_workers' are ready and have nothing to do; `parked_requests' wait for a worker, `waiting_requests'
+%% `available_workers' are ready, not bound, and have nothing to do; `checked_out' are bound; `parked_requests' wait for a worker, `waiting_requests'
 %% for a permit or for room in a ring.
 -type worker_row() :: {Id :: non_neg_integer(), Pool :: atom(), undefined | py_nif:worker(), Joined :: boolean(), Info :: map()}.
 
@@ -49,6 +49,8 @@
     size :: pos_integer(),
     starting = true :: boolean(),
     going = [] :: [non_neg_integer()],
+    %% Workers that could not go yet, because of bindings.
+    surplus = 0 :: non_neg_integer(),
     failure = none :: none | string(),
     ready_waiters = [] :: [gen_server:from()],
     worker_waiters = [] :: [gen_server:from()]
@@ -112,10 +114,16 @@ stop_pool(Name) ->
             ok
     end.
 
-%% @doc Changes the number of workers. Grows until the new workers serve; workers that go finish their work first.
+%% @doc Changes the number of workers. Grows until the new workers serve; workers that go finish their work first. Bound workers
+%% stay while they are bound and one more for the others; what is too many goes when bindings end.
 -spec resize(atom(), pos_integer()) -> ok | {error, term()}.
 resize(Name, Size) when is_integer(Size), Size > 0 ->
     call(Name, {resize, Size}, infinity).
+
+%% @private Starts one more worker than there are, within `max_workers'; `replace': in the place of an idle one if there may be no more.
+-spec grow(atom(), add | replace) -> {ok, WorkerId :: non_neg_integer()} | {full, Present :: non_neg_integer()} | {error, term()}.
+grow(Name, How) ->
+    call(Name, {grow, How}, infinity).
 
 %% @doc Statistics of the pool `default'.
 -spec get_stats() -> stats() | {error, not_started}.
@@ -132,13 +140,13 @@ get_stats(Name) ->
             #{pending := Pending, parked := Parked, waiting := Waiting} = py_nif:pool_info(Pool),
             Rows = [Row || {_, N, _, _, _} = Row <- workers(), N =:= Name],
             Ready = [W || {_, _, W, _, #{state := ready}} <- Rows],
-            Idle = [W || W <- Ready, maps:get(in_flight, py_nif:worker_info(W)) =:= 0],
+            Infos = [py_nif:worker_info(W) || W <- Ready],
             #{
                 num_workers => length([up || {_, _, _, _, #{state := S}} <- Rows, S =/= draining]),
                 max_workers => maps:get(max_workers, spec(Name)),
                 ready_workers => length(Ready),
-                available_workers => length(Idle),
-                checked_out => 0,
+                available_workers => length([idle || #{in_flight := 0, bound := false} <- Infos]),
+                checked_out => length([bound || #{bound := true} <- Infos]),
                 pending_requests => Pending,
                 parked_requests => Parked,
                 waiting_requests => Waiting,
@@ -232,7 +240,7 @@ drain(Pools, Deadline) ->
             ok
     end.
 
--spec call(atom(), term(), timeout()) -> ok | {error, term()}.
+-spec call(atom(), term(), timeout()) -> term().
 call(Name, Request, Timeout) ->
     case ets:whereis(?POOLS) =/= undefined andalso ets:lookup(?POOLS, {server, Name}) of
         [{_, Server}] ->
@@ -292,8 +300,8 @@ forget_worker(Id) ->
     true = ets:delete(?WORKERS, Id),
     ok.
 
-%% @private A worker tells its pool that it serves, could not start, or needs a substitute.
--spec notify(atom(), ready | replace | {failed, string()}) -> ok.
+%% @private A worker serves, could not start, needs a substitute, or is not bound any more.
+-spec notify(atom(), ready | replace | spare | {failed, string()}) -> ok.
 notify(Name, Event) ->
     case ets:lookup(?POOLS, {server, Name}) of
         [{_, Server}] -> gen_server:cast(Server, {worker, Event});
@@ -323,7 +331,7 @@ init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
     true = ets:delete(?POOLS, {closed, Name}),
     true = Running > 0 orelse ets:match_delete(?WORKERS, {'_', Name, '_', '_', '_'}),
     State = #state{name = Name, spec = Spec, native = Native, size = Size, starting = Running =:= 0},
-    ok = start_workers(Size - Running, State),
+    _ = start_workers(Size - Running, State),
     {ok, State}.
 
 %% @private
@@ -334,27 +342,40 @@ handle_call(await_worker, From, #state{worker_waiters = Waiters} = State) ->
     {noreply, wake(State#state{worker_waiters = [From | Waiters]})};
 handle_call({resize, Size}, _From, #state{spec = #{max_workers := Max}} = State) when Size > Max ->
     {reply, {error, {max_workers, Max}}, State};
-handle_call({resize, Size}, From, #state{ready_waiters = Waiters, name = Name, going = Going0} = State) ->
-    Rows = [Row || {_, N, _, _, _} = Row <- workers(), N =:= Name],
-    Present = [Row || {Id, _, _, _, #{state := S}} = Row <- Rows, S =/= draining, not lists:member(Id, Going0)],
-    Surplus = length(Present) - Size,
-    ok = start_workers(-Surplus, State),
-    %% The youngest go.
-    Going = lists:sublist(lists:reverse(Present), max(0, Surplus)),
-    lists:foreach(fun({_, _, _, _, #{pid := Pid}}) -> py_worker:retire(Pid) end, Going),
-    %% A worker that was told to go has not necessarily heard of it yet.
-    Left = [Id || {Id, _, _, _, _} <- Rows, lists:member(Id, Going0)] ++ [Id || {Id, _, _, _, _} <- Going],
-    {noreply, wake(State#state{size = Size, failure = none, going = Left, ready_waiters = [From | Waiters]})}.
+handle_call({resize, Size}, From, #state{ready_waiters = Waiters} = State) ->
+    Surplus = length(present(State)) - Size,
+    _ = start_workers(-Surplus, State),
+    {Kept, Shrunk} = retire(Surplus, State#state{size = Size, failure = none}),
+    {noreply, wake(Shrunk#state{surplus = Kept, ready_waiters = [From | Waiters]})};
+handle_call({grow, How}, _From, #state{spec = #{max_workers := Max}} = State) ->
+    Present = length(present(State)),
+    {_, Room} =
+        case How =:= replace andalso Present >= Max of
+            true -> retire(1, State);
+            false -> {0, State}
+        end,
+    case length(present(Room)) < Max of
+        true ->
+            [Id] = start_workers(1, Room),
+            {reply, {ok, Id}, Room};
+        false ->
+            {reply, {full, Present}, Room}
+    end.
 
 %% @private
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({worker, ready}, State) ->
+handle_cast({worker, ready}, #state{name = Name} = State) ->
+    ok = py_context:changed(Name),
     {noreply, wake(State)};
 handle_cast({worker, replace}, State) ->
-    ok = start_workers(1, State),
+    _ = start_workers(1, State),
     {noreply, State};
-handle_cast({worker, {failed, Text}}, #state{ready_waiters = Waiters, starting = Starting} = State) ->
+handle_cast({worker, spare}, #state{surplus = Surplus} = State) ->
+    {Kept, Shrunk} = retire(Surplus, State),
+    {noreply, Shrunk#state{surplus = Kept}};
+handle_cast({worker, {failed, Text}}, #state{name = Name, ready_waiters = Waiters, starting = Starting} = State) ->
     Failure = {worker_start_failed, Text},
+    ok = py_context:failed(Name, Failure),
     _ = [gen_server:reply(From, {error, Failure}) || From <- Waiters],
     {noreply, State#state{ready_waiters = [], failure = case Starting of true -> Text; false -> none end}}.
 
@@ -386,13 +407,48 @@ wake(#state{name = Name, size = Size, ready_waiters = ReadyWaiters, worker_waite
             State1
     end.
 
--spec start_workers(integer(), #state{}) -> ok.
+%% Workers that stay, in the order of their age.
+-spec present(#state{}) -> [worker_row()].
+present(#state{name = Name, going = Going}) ->
+    [Row || {Id, N, _, _, #{state := S}} = Row <- workers(), N =:= Name, S =/= draining, not lists:member(Id, Going)].
+
+%% Tells workers to go, the youngest first, but no bound one, nor the last unbound one beside bound ones. How many could not go.
+-spec retire(integer(), #state{}) -> {non_neg_integer(), #state{}}.
+retire(Count, #state{going = Going0} = State) ->
+    {Bound, Unbound} = lists:partition(fun({_, _, Worker, _, _}) -> bound(Worker) end, present(State)),
+    Most = length(Unbound) - min(1, length(Bound)),
+    Going = leave(max(0, min(Count, Most)), lists:reverse(Unbound), State),
+    %% A worker that was told to go has not necessarily heard of it yet.
+    Left = [Id || {Id, _, _, _, _} <- workers(), lists:member(Id, Going0)],
+    {max(0, Count - length(Going)), State#state{going = Left ++ Going}}.
+
+-spec leave(non_neg_integer(), [worker_row()], #state{}) -> [non_neg_integer()].
+leave(Count, [{Id, _, Worker, _, #{pid := Pid}} | Rest], #state{native = Native} = State) when Count > 0 ->
+    _ = [py_nif:pool_remove(Native, Worker) || Worker =/= undefined],
+    case bound(Worker) of
+        true ->
+            %% It was bound in the meantime.
+            ok = py_nif:pool_add(Native, Worker),
+            leave(Count, Rest, State);
+        false ->
+            ok = py_worker:retire(Pid),
+            [Id | leave(Count - 1, Rest, State)]
+    end;
+leave(_Count, _Rows, _State) ->
+    [].
+
+-spec bound(undefined | py_nif:worker()) -> boolean().
+bound(undefined) -> false;
+bound(Worker) -> maps:get(bound, py_nif:worker_info(Worker)).
+
+-spec start_workers(integer(), #state{}) -> [non_neg_integer()].
 start_workers(Count, #state{name = Name, native = Native}) ->
     Sup = workers_sup(Name),
-    lists:foreach(
+    lists:map(
         fun(_) ->
             Id = ets:update_counter(?POOLS, next_worker_id, 1, {next_worker_id, 0}),
-            {ok, _} = py_sup:start_worker(Sup, Id, Native)
+            {ok, _} = py_sup:start_worker(Sup, Id, Native),
+            Id
         end,
         lists:seq(1, max(0, Count))
     ).

@@ -127,14 +127,18 @@ cancel(Ref) ->
         error:badarg -> flush(Ref, false)
     end.
 
-%% @doc Raises `erlang.Interrupted' once in a request that runs. A request that waits, or has ended, is left alone.
--spec interrupt(reference()) -> ok | not_running.
+%% @doc Raises `erlang.Interrupted' once in a request that runs, or in those that run on a context. A request that waits, or has ended, is left alone.
+-spec interrupt(reference() | py_nif:lease()) -> ok | not_running.
 interrupt(Ref) ->
     try
         py_nif:interrupt(Ref)
     catch
-        %% The reference of a refused submission.
-        error:badarg -> not_running
+        error:badarg ->
+            case py_nif:is_binding(Ref) of
+                true -> py_nif:lease_interrupt(Ref);
+                %% The reference of a refused submission.
+                false -> not_running
+            end
     end.
 
 -spec flush(reference(), boolean()) -> ok.

@@ -1,23 +1,33 @@
-%% @doc Where work goes: the worker that the calling process is tied to, the pool that an option names, or pool `default'.
+%% @doc Where work goes: the worker that the calling process is bound or tied to, the pool that an option names, or pool `default'.
 -module(py_route).
 
--export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, inherit/1]).
+-export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
 
 -define(DEFAULT_TIMEOUT, 30000).
+%% The worker that a process has for itself.
+-define(BINDING, '$py_binding').
 %% The worker that a process keeps going to after py:exec/1.
 -define(AFFINITY, '$py_affinity').
 
 %% @doc Runs a request and waits for its answer, with the default timeout.
 -spec sync(py_nif:request()) -> py:result().
 sync(Request) ->
-    case get(?AFFINITY) of
+    case own() of
         undefined ->
             case persistent_term:get({py_pool, default}, undefined) of
                 undefined -> {error, not_started};
                 Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
             end;
-        Worker ->
-            seen(py_request:sync(Worker, Request, ?DEFAULT_TIMEOUT, py_options:any_handles()))
+        Lease ->
+            seen(py_request:sync(Lease, Request, ?DEFAULT_TIMEOUT, py_options:any_handles()))
+    end.
+
+%% What the calling process is bound or tied to.
+-spec own() -> undefined | py_nif:lease() | py_nif:worker().
+own() ->
+    case get(?BINDING) of
+        undefined -> get(?AFFINITY);
+        Binding -> Binding
     end.
 
 %% @doc As {@link sync/1}, with the options of the caller.
@@ -72,7 +82,7 @@ exec(Request, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, undefined}} ->
             case tie(Timeout) of
-                {ok, Worker} -> seen(py_request:sync(Worker, Request, Timeout, Flags));
+                {ok, Lease} -> seen(py_request:sync(Lease, Request, Timeout, Flags));
                 {error, _} = Error -> Error
             end;
         {ok, {Timeout, Flags, Name}} ->
@@ -81,38 +91,53 @@ exec(Request, Options) ->
             Error
     end.
 
-%% The worker that the calling process is tied to, from here on if it was not yet.
--spec tie(timeout()) -> {ok, py_nif:worker()} | {error, py:reason()}.
+%% What the calling process is bound or tied to, from here on if it was not yet.
+-spec tie(timeout()) -> {ok, py_nif:target()} | {error, py:reason()}.
 tie(Timeout) ->
     case target(undefined) of
         {own, Target} ->
-            case get(?AFFINITY) of
-                undefined -> tie(py_nif:choose(Target), Timeout);
-                Worker -> {ok, Worker}
+            case own() of
+                undefined -> tie(py_nif:tie(Target), Timeout);
+                Lease -> {ok, Lease}
             end;
         {error, _} = Error ->
             Error
     end.
 
--spec tie({ok, py_nif:worker()} | {error, no_worker}, timeout()) -> {ok, py_nif:worker()} | {error, py:reason()}.
-tie({ok, Worker}, _Timeout) ->
-    _ = put(?AFFINITY, Worker),
-    {ok, Worker};
+-spec tie({ok, py_nif:lease()} | {error, no_worker}, timeout()) -> {ok, py_nif:target()} | {error, py:reason()}.
+tie({ok, Lease}, _Timeout) ->
+    _ = put(?AFFINITY, Lease),
+    {ok, Lease};
 tie({error, no_worker}, Timeout) ->
     case py_pool:await_worker(default, Timeout) of
         ok -> tie(Timeout);
         {error, _} = Error -> Error
     end.
 
-%% @doc The next work of the calling process goes to any worker.
+%% @doc Ends what {@link exec/2} began.
 -spec untie() -> ok.
 untie() ->
-    _ = erase(?AFFINITY),
-    ok.
+    case erase(?AFFINITY) of
+        undefined -> ok;
+        Lease -> py_nif:untie(Lease)
+    end.
 
-%% @doc The process that runs an Erlang function for Python goes to the worker that its caller is tied to.
--spec inherit(py_nif:worker() | undefined) -> ok.
+%% @doc The binding of the calling process.
+-spec bound() -> undefined | py_nif:lease().
+bound() ->
+    get(?BINDING).
+
+%% @doc Changes the binding of the calling process; the one before.
+-spec set_bound(undefined | py_nif:lease()) -> undefined | py_nif:lease().
+set_bound(undefined) -> erase(?BINDING);
+set_bound(Binding) -> put(?BINDING, Binding).
+
+%% @doc The process that runs an Erlang function for Python goes to the worker that its caller is bound or tied to.
+-spec inherit(undefined | {bound, py_nif:lease()} | py_nif:worker()) -> ok.
 inherit(undefined) ->
+    ok;
+inherit({bound, Binding}) ->
+    _ = put(?BINDING, Binding),
     ok;
 inherit(Worker) ->
     _ = put(?AFFINITY, Worker),
@@ -120,14 +145,14 @@ inherit(Worker) ->
 
 -spec target(undefined | atom()) -> {own, py_nif:target()} | {named, py_nif:pool()} | {error, term()}.
 target(undefined) ->
-    case get(?AFFINITY) of
+    case own() of
         undefined ->
             case persistent_term:get({py_pool, default}, undefined) of
                 undefined -> {error, not_started};
                 Pool -> {own, Pool}
             end;
-        Worker ->
-            {own, Worker}
+        Lease ->
+            {own, Lease}
     end;
 target(Name) ->
     case py_pool:ensure(Name) of
@@ -135,14 +160,25 @@ target(Name) ->
         {error, _} = Error -> Error
     end.
 
-%% The tie to a worker ends with the worker.
+%% Binding and tie end with the worker.
 -spec seen(Result) -> Result when Result :: ok | py:result().
 seen({error, {worker_down, _}} = Error) ->
     %% It may have been the worker of a handle that ended.
-    case get(?AFFINITY) of
+    case own() of
         undefined -> ok;
-        Worker -> _ = [erase(?AFFINITY) || not py_nif:alive(Worker)], ok
+        Lease ->
+            case py_nif:alive(Lease) of
+                true -> ok;
+                false -> forget(get(?BINDING))
+            end
     end,
     Error;
 seen(Result) ->
     Result.
+
+-spec forget(undefined | py_nif:lease()) -> ok.
+forget(undefined) ->
+    untie();
+forget(Binding) ->
+    _ = erase(?BINDING),
+    py_context:release(Binding).

@@ -4,6 +4,7 @@
 %% py_sup ------ py_deadline
 %%           +-- py_exec_log
 %%           +-- py_callback
+%%           +-- py_context
 %%           +-- pools ------ pool NAME ---- workers ---- py_worker, one per worker
 %%                        +-- ...       +--- py_pool
 %% </pre>
@@ -74,11 +75,13 @@ init(root) ->
     ok = py_exec_log:create_table(),
     ok = py_callback:create_table(),
     ok = py_state:create_table(),
+    ok = py_context:create_table(),
     {ok,
         {#{strategy => one_for_one, intensity => 10, period => 10}, [
             worker(py_deadline, []),
             worker(py_exec_log, []),
             worker(py_callback, []),
+            worker(py_context, []),
             #{id => pools, start => {?MODULE, start_pools, []}, type => supervisor, shutdown => infinity}
         ]}};
 init(pools) ->

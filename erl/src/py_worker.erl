@@ -129,7 +129,7 @@ starting(Type, Event, Data) ->
 -spec next_step(#data{}) -> gen_statem:event_handler_result(atom()).
 next_step(#data{setup = [Step | Rest], worker = Worker} = Data) ->
     Request = py_worker_setup:request(Step),
-    case py_request:async(Worker, Request, infinity, py_options:no_permit()) of
+    case py_request:async(Worker, Request, infinity, py_options:of_node()) of
         {Handle, submitted} -> {keep_state, Data#data{setup = Rest, step = {Handle, Step}}};
         {Ref, {refused, Reason}} ->
             ok = py_request:cancel(Ref),

@@ -188,6 +188,8 @@ pub fn lost(incarnation: &Incarnation, slot: u32, ticket: u64) {
 struct Origin {
     caller: Option<ErlNifPid>,
     bound: bool,
+    /// Number of the binding that the request belongs to; 0: none.
+    binding: u64,
     permit_of: Option<u64>,
 }
 
@@ -218,7 +220,8 @@ fn origin(incarnation: &Arc<Incarnation>, id: u64) -> Result<Origin, Corrupt> {
                 let permit = std::mem::take(&mut body.permit);
                 // SAFETY: whoever made a request other than a cast pending stored its caller.
                 let caller = (body.reply_to != ReplyTo::Cast).then(|| unsafe { body.caller.assume_init() });
-                let origin = Origin { caller, bound: body.bound, permit_of: permit.then_some(id) };
+                let binding = entry.binding.load(Ordering::Relaxed);
+                let origin = Origin { caller, bound: body.bound, binding, permit_of: permit.then_some(id) };
                 let _ = entry.word.transition(generation, State::Moving, State::Live);
                 if permit {
                     semaphore::give_back(std::ptr::null_mut());
@@ -304,7 +307,11 @@ pub fn received(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8])
     };
     let kind = if header.flags & Header::INTERNAL != 0 { a.internal } else { a.registered };
     let caller = origin.caller.map_or(a.undefined, |pid| beam::pid_term(&pid));
-    let worker = if origin.bound { incarnation.term(env).unwrap_or(a.undefined) } else { a.undefined };
+    let worker = match incarnation.seat().term(env, origin.binding) {
+        Some(lease) => beam::tuple(env, [a.bound, lease]),
+        None if origin.bound => incarnation.term(env).unwrap_or(a.undefined),
+        None => a.undefined,
+    };
     let term = beam::tuple(env, [a.py_callback, resource.term(env), kind, caller, worker, name, args]);
     message.send(std::ptr::null_mut(), &server, term);
     Ok(())

@@ -9,6 +9,7 @@ use crate::{reader, registry};
 use shm_proto::arbiter::Side;
 use shm_proto::entry::State;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Resource type of handles.
 pub static PENDING: Kind<Pending> = Kind::new();
@@ -54,23 +55,73 @@ pub fn cancel(env: EnvPtr, handle: &Pending, reason: Option<&dyn Fn(EnvPtr) -> R
         reader::send_error(env, body, reason);
     }
     body.unprepare();
-    let serial = entry.incarnation.load(std::sync::atomic::Ordering::Relaxed);
+    let serial = entry.incarnation.load(Ordering::Relaxed);
     match registry::incarnation(serial) {
         None => release(env, entry, None, true),
-        Some(incarnation) => {
-            let starts = incarnation.link().starts(body.position);
-            if starts.decide(body.position, Side::Node).is_ok() {
-                release(env, entry, Some(&incarnation), true);
-            } else {
-                // It runs. The entry stays until its response comes, so that its cell is not used again before. The owner
-                // hears of the interruption before the reader, which waits for MOVING to pass, can tell it of the end.
-                let id = entry.id(handle.generation);
-                incarnation.tell_owner(env, |e| beam::tuple(e, [atoms().py_interrupt, beam::uint(e, id)]));
-                let _ = entry.word.transition(handle.generation, State::Moving, State::Cancelled);
+        Some(incarnation) => drop_work(env, entry, handle.generation, &incarnation),
+    }
+    Cancelled::Yes
+}
+
+/// Takes a request back from its worker, or has it interrupted there. The entry is MOVING and ours, its caller answered.
+fn drop_work(env: EnvPtr, entry: &'static Entry, generation: u32, incarnation: &Arc<Incarnation>) {
+    // SAFETY: we own the MOVING state.
+    let position = unsafe { entry.body() }.position;
+    if incarnation.link().starts(position).decide(position, Side::Node).is_ok() {
+        release(env, entry, Some(incarnation), true);
+    } else {
+        // It runs. The entry stays until its response comes, so that its cell is not used again before. The owner
+        // hears of the interruption before the reader, which waits for MOVING to pass, can tell it of the end.
+        let id = entry.id(generation);
+        incarnation.tell_owner(env, |e| beam::tuple(e, [atoms().py_interrupt, beam::uint(e, id)]));
+        let _ = entry.word.transition(generation, State::Moving, State::Cancelled);
+    }
+}
+
+fn belongs(entry: &Entry, incarnation: &Incarnation, number: u64) -> bool {
+    entry.incarnation.load(Ordering::Relaxed) == incarnation.serial() && entry.binding.load(Ordering::Relaxed) == number
+}
+
+/// Raises `erlang.Interrupted` in what runs under a binding. Returns false if nothing does. Walks the slab.
+pub fn interrupt_binding(env: EnvPtr, incarnation: &Incarnation, number: u64) -> bool {
+    let mut hit = false;
+    for entry in slab::all() {
+        let (generation, _) = entry.word.load();
+        if belongs(entry, incarnation, number) {
+            hit |= interrupt(env, &Pending { index: entry.index(), generation });
+        }
+    }
+    hit
+}
+
+/// Cancels what belongs to a binding, but for casts, which outlive their callers. Walks the slab; yields to callers that
+/// watch their cells and to readers that hold an entry for a moment.
+pub fn end_binding(env: EnvPtr, incarnation: &Arc<Incarnation>, number: u64) {
+    for entry in slab::all() {
+        loop {
+            let (generation, state) = entry.word.load();
+            let belongs = belongs(entry, incarnation, number);
+            match state {
+                State::Live if belongs => {
+                    if entry.word.transition(generation, State::Live, State::Moving).is_err() {
+                        continue;
+                    }
+                    // SAFETY: we won LIVE -> MOVING.
+                    let body = unsafe { entry.body() };
+                    if body.reply_to == ReplyTo::Cast {
+                        let _ = entry.word.transition(generation, State::Moving, State::Live);
+                    } else {
+                        reader::send_error(env, body, &|_| atoms().cancelled);
+                        body.unprepare();
+                        drop_work(env, entry, generation, incarnation);
+                    }
+                    break;
+                }
+                State::Watched | State::Moving if belongs => std::thread::yield_now(),
+                _ => break,
             }
         }
     }
-    Cancelled::Yes
 }
 
 /// The caller of a pending request ended: its work is cancelled. Runs on the janitor.
@@ -116,7 +167,7 @@ pub fn interrupt(env: EnvPtr, handle: &Pending) -> bool {
     }
     // SAFETY: we own the MOVING state.
     let position = unsafe { entry.body() }.position;
-    let serial = entry.incarnation.load(std::sync::atomic::Ordering::Relaxed);
+    let serial = entry.incarnation.load(Ordering::Relaxed);
     let running = registry::incarnation(serial).filter(|incarnation| incarnation.has_started(position));
     let id = entry.id(handle.generation);
     let _ = entry.word.transition(handle.generation, State::Moving, State::Live);

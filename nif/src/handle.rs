@@ -6,6 +6,7 @@
 //! as one request, at most one at a time, so that the list waits and not the ring.
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
+use crate::census::Census;
 use crate::incarnation::{DOWN, Incarnation};
 use crate::janitor::{self, Job};
 use crate::resource::{Kind, Resource};
@@ -34,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What an Erlang term holds of a Python object.
 pub struct Handle {
     id: u64,
+    /// When it was made, for the count.
+    epoch: u32,
     /// Taken by whoever gives the object up: `release` or the destructor.
     kept: AtomicBool,
     home: Arc<Home>,
@@ -44,15 +47,14 @@ impl Resource for Handle {}
 impl Handle {
     /// Lets the worker drop the object. Later calls do nothing. Lock-free.
     pub fn release(&self) {
-        if self.kept.swap(false, Ordering::AcqRel) {
-            self.home.live.fetch_sub(1, Ordering::Relaxed);
+        if self.kept.swap(false, Ordering::AcqRel) && self.home.live.leave(self.epoch) {
             self.home.give_up(self.id);
         }
     }
 
-    /// The id, unless the object was given up.
+    /// The id, unless the object was given up or went with the binding that it was made under.
     pub fn id(&self) -> Option<u64> {
-        self.kept.load(Ordering::Acquire).then_some(self.id)
+        (self.kept.load(Ordering::Acquire) && self.home.live.is_current(self.epoch)).then_some(self.id)
     }
 
     /// The incarnation that has the object.
@@ -72,7 +74,7 @@ pub struct Home {
     incarnation: Weak<Incarnation>,
     /// Why the incarnation ended.
     reason: OnceLock<Raw>,
-    live: AtomicU64,
+    live: Census,
     given_up: SegQueue<u64>,
     /// A job of the janitor is under way, or the reader will make one.
     scheduled: AtomicBool,
@@ -98,7 +100,7 @@ impl Home {
         Arc::new(Home {
             incarnation,
             reason: OnceLock::new(),
-            live: AtomicU64::new(0),
+            live: Census::default(),
             given_up: SegQueue::new(),
             scheduled: AtomicBool::new(false),
             flying: AtomicU64::new(Header::NO_ID),
@@ -108,7 +110,12 @@ impl Home {
 
     /// Handles that exist.
     pub fn live(&self) -> u64 {
-        self.live.load(Ordering::Relaxed)
+        self.live.count()
+    }
+
+    /// The worker has let all objects go; the handles that exist stand for nothing.
+    pub fn renew(&self) {
+        self.live.renew();
     }
 
     /// The incarnation, or why there is none.
@@ -124,8 +131,8 @@ impl Home {
 
     /// `{py_object, H}` or `{generator, H}` with a fresh handle.
     pub fn make(self: &Arc<Self>, env: EnvPtr, kind: ObjectKind, id: u64) -> Raw {
-        self.live.fetch_add(1, Ordering::Relaxed);
-        let handle = HANDLE.alloc(Handle { id, kept: AtomicBool::new(true), home: self.clone() });
+        let epoch = self.live.enter();
+        let handle = HANDLE.alloc(Handle { id, epoch, kept: AtomicBool::new(true), home: self.clone() });
         let tag = match kind {
             ObjectKind::Object => atoms().py_object,
             ObjectKind::Generator => atoms().generator,
@@ -243,6 +250,7 @@ impl Home {
         batch.position = claim.position();
         batch.running = None;
         entry.incarnation.store(worker.serial(), Ordering::Relaxed);
+        entry.binding.store(0, Ordering::Relaxed);
         self.flying.store(id, Ordering::Release);
         let moved = entry.word.transition(generation, State::Free, State::Live);
         debug_assert!(moved.is_ok());

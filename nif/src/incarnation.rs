@@ -6,6 +6,7 @@
 use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::handle::Home;
 use crate::janitor::{self, Job};
+use crate::lease::Seat;
 use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
 use crate::wait::Queue;
@@ -96,6 +97,7 @@ pub struct Incarnation {
     /// The one resource that stands for this incarnation in Erlang, until it is torn down.
     term: Mutex<Option<Owned<WorkerRef>>>,
     handles: Arc<Home>,
+    seat: Seat,
 }
 
 // SAFETY: ErlNifPid is a plain word; all else is Send.
@@ -136,6 +138,7 @@ impl Incarnation {
             pools: Mutex::default(),
             term: Mutex::default(),
             handles: Home::new(own.clone()),
+            seat: Seat::default(),
         }
     }
 
@@ -155,6 +158,12 @@ impl Incarnation {
     #[inline]
     pub fn handles(&self) -> &Arc<Home> {
         &self.handles
+    }
+
+    /// Who has the worker for itself, or keeps coming to it.
+    #[inline]
+    pub fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// Lets the resource go, and what its handles left to do; part of teardown.
@@ -192,25 +201,27 @@ impl Incarnation {
     /// Requests submitted and not yet settled.
     #[inline]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Counts a request in.
+    /// Counts a request in. `Seat::admit` says why this is sequentially consistent.
     #[inline]
     pub fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Counts a request out.
     #[inline]
     pub fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.seat.idle.reached();
+        }
     }
 
     /// Load as `pool::choose` weighs it: 0 is idle and awake, MAX takes no requests.
     #[inline]
     pub fn load(&self) -> u32 {
-        if self.state() != UP {
+        if self.state() != UP || self.seat.is_taken() {
             return u32::MAX;
         }
         self.in_flight().saturating_mul(2).saturating_add(u32::from(!self.awake())).min(u32::MAX - 1)

@@ -22,6 +22,10 @@ pub enum Job {
     OwnerDown(std::sync::Arc<crate::incarnation::Incarnation>),
     /// Handles of an incarnation were given up.
     ReleaseObjects(std::sync::Arc<crate::handle::Home>),
+    /// A worker that somebody waits for has nothing in flight.
+    Idle(std::sync::Arc<crate::lease::Idle>),
+    /// Requests came into a binding (by number) while it ended.
+    EndBinding(std::sync::Arc<crate::incarnation::Incarnation>, u64),
     /// Nobody will answer the thread that waits at (slot, ticket).
     CallLost(std::sync::Arc<crate::incarnation::Incarnation>, u32, u64),
 }
@@ -95,6 +99,8 @@ fn work(job: Job) {
         Job::HolderDown(holder) => holder.abandoned(),
         Job::OwnerDown(incarnation) => incarnation.owner_down(),
         Job::ReleaseObjects(home) => home.send(),
+        Job::Idle(idle) => idle.tell(),
+        Job::EndBinding(incarnation, number) => crate::cancel::end_binding(std::ptr::null_mut(), &incarnation, number),
         Job::CallLost(incarnation, slot, ticket) => crate::callback::lost(&incarnation, slot, ticket),
     }
 }

@@ -3,18 +3,20 @@
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
 //! a short answer, [`reader`] posts the others, [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
 //! gets none. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
-//! for us, [`pool`] the choice between them. The NIF keeps no Python object and
+//! for us, [`pool`] the choice between them, [`lease`] what leads a process to one of them. The NIF keeps no Python object and
 //! never runs Python.
 
 mod backend;
 mod beam;
 mod callback;
 mod cancel;
+mod census;
 mod estimate;
 mod extent;
 mod handle;
 mod incarnation;
 mod janitor;
+mod lease;
 mod nifs;
 mod pool;
 mod reader;
@@ -41,7 +43,8 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && callback::CALL.open(env, c"py_call")
         && wait::TICKET.open(env, c"py_ticket")
         && semaphore::HOLDER.open(env, c"py_permits")
-        && handle::HANDLE.open(env, c"py_object");
+        && handle::HANDLE.open(env, c"py_object")
+        && lease::LEASE.open(env, c"py_lease");
     watch::init();
     semaphore::init(schedulers());
     opened && pin()

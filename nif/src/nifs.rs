@@ -8,6 +8,7 @@ use crate::callback::CALL;
 use crate::cancel::{self, Cancelled, PENDING};
 use crate::handle::HANDLE;
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
+use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, reader, registry, semaphore, slab, submit, teardown};
@@ -44,6 +45,13 @@ nifs! {
     "pool_close"/1 DirtyCpu => pool_close;
     "pool_info"/1 Normal => pool_info;
     "choose"/1 Normal => choose;
+    "tie"/1 Normal => tie;
+    "untie"/1 Normal => untie;
+    "claim"/2 DirtyCpu => claim;
+    "lease_end"/1 DirtyCpu => lease_end;
+    "lease_idle"/1 Normal => lease_idle;
+    "lease_interrupt"/1 DirtyCpu => lease_interrupt;
+    "lease_free"/1 DirtyCpu => lease_free;
     "worker_new"/1 DirtyIo => worker_new;
     "worker_watch"/2 Normal => worker_watch;
     "worker_attach"/2 Normal => worker_attach;
@@ -67,6 +75,7 @@ nifs! {
     "acquire"/0 Normal => acquire;
     "acquire"/1 Normal => acquire_again;
     "release"/0 Normal => release;
+    "is_binding"/1 Normal => is_binding;
     "is_handle"/1 Normal => is_handle;
     "release_handle"/1 Normal => release_handle;
 }
@@ -205,6 +214,60 @@ fn choose(env: EnvPtr, args: &[Raw]) -> Raw {
     }
 }
 
+/// N. As an unbound submission chooses.
+fn tie(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = arg!(env, POOL.get(env, args[0]));
+    match pool::choose(&pool.0.workers()) {
+        Some(worker) => beam::tuple(env, [atoms().ok, Lease::tie(worker).term(env)]),
+        None => beam::error(env, atoms().no_worker),
+    }
+}
+
+/// N. Constant.
+fn untie(env: EnvPtr, args: &[Raw]) -> Raw {
+    if let Some(lease) = LEASE.get(env, args[0]) {
+        lease.untie();
+    }
+    atoms().ok
+}
+
+/// D. Walks the slab.
+fn claim(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = &arg!(env, POOL.get(env, args[0])).0;
+    let wanted = match args[1] {
+        idle if idle == atoms().idle => Wanted::Idle,
+        any if any == atoms().any => Wanted::Any,
+        worker => Wanted::Worker(&arg!(env, WORKER.get(env, worker)).0),
+    };
+    match lease::claim(env, pool, &wanted) {
+        Some(lease) => beam::tuple(env, [atoms().ok, lease.term(env)]),
+        None => atoms().none,
+    }
+}
+
+/// D. Walks the slab.
+fn lease_end(env: EnvPtr, args: &[Raw]) -> Raw {
+    arg!(env, LEASE.get(env, args[0])).end(env);
+    atoms().ok
+}
+
+/// N. Constant.
+fn lease_idle(env: EnvPtr, args: &[Raw]) -> Raw {
+    let lease = arg!(env, LEASE.get(env, args[0]));
+    if lease.when_idle(arg!(env, beam::caller(env))) { atoms().busy } else { atoms().idle }
+}
+
+/// D. Walks the slab.
+fn lease_interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
+    if arg!(env, LEASE.get(env, args[0])).interrupt(env) { atoms().ok } else { atoms().not_running }
+}
+
+/// D. Publishes what was parked for lack of a worker.
+fn lease_free(env: EnvPtr, args: &[Raw]) -> Raw {
+    arg!(env, LEASE.get(env, args[0])).free(env);
+    atoms().ok
+}
+
 /// D. Reserves shared memory.
 fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
     let number = |key| beam::map_get(env, args[0], key).and_then(|t| beam::get_u64(env, t));
@@ -298,16 +361,23 @@ fn worker_close(env: EnvPtr, args: &[Raw]) -> Raw {
 
 /// N. Two system calls.
 fn worker_kill(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = arg!(env, WORKER.get(env, args[0]));
+    let worker = match (WORKER.get(env, args[0]), LEASE.get(env, args[0])) {
+        (Some(worker), _) => worker.0.clone(),
+        (None, Some(lease)) => match lease.worker() {
+            Ok(worker) => worker,
+            Err(_) => return atoms().ok,
+        },
+        (None, None) => return bad_argument(env),
+    };
     // SAFETY: a term of this call.
     if unsafe { rustler::sys::enif_is_atom(env, args[1]) } == 0 {
         return bad_argument(env);
     }
-    worker.0.advance(CLOSED);
-    worker.0.kill(args[1]);
-    if !worker.0.was_attached() {
+    worker.advance(CLOSED);
+    worker.kill(args[1]);
+    if !worker.was_attached() {
         // No reader thread will settle it.
-        janitor::push(janitor::Job::OwnerDown(worker.0.clone()));
+        janitor::push(janitor::Job::OwnerDown(worker.clone()));
     }
     atoms().ok
 }
@@ -329,6 +399,7 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
             ("awake", beam::boolean(worker.awake())),
             ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
+            ("bound", beam::boolean(worker.seat().is_taken())),
             ("handles", beam::uint(env, worker.handles().live())),
             ("objects", beam::uint(env, objects)),
             ("object_slots", beam::uint(env, slots)),
@@ -338,7 +409,10 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
 
 /// N. Constant.
 fn alive(env: EnvPtr, args: &[Raw]) -> Raw {
-    beam::boolean(arg!(env, WORKER.get(env, args[0])).0.state() == UP)
+    beam::boolean(match WORKER.get(env, args[0]) {
+        Some(worker) => worker.0.state() == UP,
+        None => arg!(env, LEASE.get(env, args[0])).is_alive(),
+    })
 }
 
 /// N. Bounded by `NORMAL_BUDGET` bytes and the inline budget.
@@ -468,6 +542,11 @@ fn release(env: EnvPtr, _args: &[Raw]) -> Raw {
     let pid = arg!(env, beam::caller(env));
     semaphore::release(env, pid);
     atoms().ok
+}
+
+/// N. Constant.
+fn is_binding(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(LEASE.get(env, args[0]).is_some_and(Lease::is_binding))
 }
 
 /// N. Constant.

@@ -83,6 +83,8 @@ pub struct Entry {
     pub word: EntryWord,
     /// Serial of the incarnation that has the request; 0: none.
     pub incarnation: AtomicU64,
+    /// Number of the binding that the request belongs to; 0: none.
+    pub binding: AtomicU64,
     body: UnsafeCell<Body>,
     handed: UnsafeCell<Option<Handed>>,
     index: u32,
@@ -250,6 +252,7 @@ fn new_entry(index: u32) -> Entry {
     Entry {
         word: EntryWord::new(),
         incarnation: AtomicU64::new(0),
+        binding: AtomicU64::new(0),
         body: UnsafeCell::new(Body {
             reply_to: ReplyTo::Cast,
             options: Options(0),

@@ -10,6 +10,7 @@ use crate::extent::{Payload, PlaceError};
 use crate::handle::Home;
 use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason, worker_down};
 use crate::janitor::{self, Job};
+use crate::lease::{Access, LEASE, Lease};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::term::{self, Encoded, Inline};
@@ -35,6 +36,8 @@ const NO_HANDLES: u64 = 1 << 16;
 const POOL_HANDLES: u64 = 1 << 17;
 /// The target worker is a preference: handles may lead the request to another.
 const ANY_HANDLES: u64 = 1 << 18;
+/// The node's own request: bindings do not keep it out, and what it changes in the worker is there to stay.
+const NODE: u64 = 1 << 24;
 
 /// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
 const NORMAL_BUDGET: usize = 64 * 1024;
@@ -51,6 +54,7 @@ enum Target<'a> {
 struct Submission<'a> {
     env: EnvPtr,
     target: Target<'a>,
+    access: Access,
     encoded: Encoded<'a>,
     options: Options,
     reply_to: ReplyTo,
@@ -86,14 +90,25 @@ enum Missed {
 
 /// The NIF `submit/5` and `submit_dirty/5`: `args` are target, request, reply-to, options, token.
 pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
-    let target = match POOL.get(env, args[0]) {
-        Some(pool) => Target::Pool(&pool.0),
-        None => match WORKER.get(env, args[0]) {
-            Some(worker) => Target::Worker(&worker.0),
-            None => return badarg(env, "target"),
-        },
-    };
     let Some(options) = beam::get_u64(env, args[3]) else { return badarg(env, "options") };
+    let leased;
+    let (target, access) = if let Some(pool) = POOL.get(env, args[0]) {
+        (Target::Pool(&pool.0), Access::Pool)
+    } else if let Some(worker) = WORKER.get(env, args[0]) {
+        (Target::Worker(&worker.0), Access::Worker)
+    } else if let Some(lease) = LEASE.get(env, args[0]) {
+        if lease.has_ended() && options & NODE == 0 {
+            return refused(env, lease);
+        }
+        match lease.worker() {
+            Ok(worker) => leased = worker,
+            Err(reason) => return beam::error(env, worker_down(env, reason)),
+        }
+        (Target::Worker(&leased), lease.access())
+    } else {
+        return badarg(env, "target");
+    };
+    let access = if options & NODE != 0 { Access::Node } else { access };
     let a = atoms();
     let (reply_to, reference) = match args[2] {
         r if r == a.py_response => (ReplyTo::Response, Raw::default()),
@@ -112,12 +127,12 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
             Err(problem) => return beam::error(env, problem.reason(env)),
         };
         let home;
-        let target = match encoded.home {
-            None => target,
-            Some((of, handle)) => match follow(target, of, options) {
+        let (target, access) = match encoded.home {
+            None => (target, access),
+            Some((of, handle)) => match follow(target, access, of, options) {
                 Follow::Worker(worker) => {
                     home = worker;
-                    Target::Worker(&home)
+                    (Target::Worker(&home), if let Access::Binding(_) = access { access } else { Access::Worker })
                 }
                 Follow::Down(reason) => return beam::error(env, worker_down(env, reason)),
                 Follow::Other => return beam::error(env, term::EncodeError::other_worker(env, *handle).reason(env)),
@@ -126,10 +141,12 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         let root = callback::root_of_caller(env);
         let wire = (options & 0xFF) as u16
             | if reply_to == ReplyTo::Cast { Options::CAST } else { 0 }
-            | if root != 0 { Options::NESTED } else { 0 };
+            | if root != 0 { Options::NESTED } else { 0 }
+            | if options & NODE != 0 { Options::NODE } else { 0 };
         Submission {
             env,
             target,
+            access,
             root,
             options: Options(wire),
             reply_to,
@@ -162,11 +179,14 @@ enum Follow {
 }
 
 /// The worker of the handles that a request carries, if the request may go there.
-fn follow(target: Target<'_>, home: &Arc<Home>, options: u64) -> Follow {
+fn follow(target: Target<'_>, access: Access, home: &Arc<Home>, options: u64) -> Follow {
     let incarnation = home.incarnation();
     let fits = match (target, &incarnation) {
         _ if options & NO_HANDLES != 0 => false,
-        (Target::Worker(worker), _) => options & ANY_HANDLES != 0 || Arc::ptr_eq(worker.handles(), home),
+        (Target::Worker(worker), _) => {
+            let free = options & ANY_HANDLES != 0 && !matches!(access, Access::Binding(_));
+            free || Arc::ptr_eq(worker.handles(), home)
+        }
         (Target::Pool(pool), Ok(worker)) => options & POOL_HANDLES == 0 || worker.pools().contains(&pool.id),
         (Target::Pool(_), Err(_)) => true,
     };
@@ -175,6 +195,12 @@ fn follow(target: Target<'_>, home: &Arc<Home>, options: u64) -> Follow {
         Ok(worker) => Follow::Worker(worker),
         Err(reason) => Follow::Down(reason),
     }
+}
+
+/// What a request gets whose lease has ended.
+fn refused(env: EnvPtr, lease: &Lease) -> Raw {
+    let reason = if lease.is_binding() { atoms().released } else { atoms().bound };
+    beam::error(env, worker_down(env, reason))
 }
 
 fn badarg(env: EnvPtr, what: &str) -> Raw {
@@ -230,7 +256,7 @@ impl Submission<'_> {
             match self.attempt(worker, Some(pool)) {
                 Ok(answer) => return answer,
                 Err(Missed::Full) => {
-                    let room = || pool.is_closed() || pool.workers().iter().any(|w| w.has_room());
+                    let room = || pool.is_closed() || pool.has_room();
                     return self.wait(pool.queue.clone(), room);
                 }
                 Err(Missed::Gone) => std::hint::spin_loop(),
@@ -270,6 +296,13 @@ impl Submission<'_> {
         let Some(entry) = slab::alloc() else {
             return Err(Missed::Failed(beam::error(self.env, atoms().exhausted)));
         };
+        worker.enter();
+        let Some(binding) = worker.seat().admit(self.access) else {
+            worker.leave();
+            slab::free(entry, true);
+            return Err(self.denied());
+        };
+        entry.binding.store(binding, Ordering::Relaxed);
         let (generation, _) = entry.word.load();
         // SAFETY: a free entry belongs to whoever allocated it.
         let body = unsafe { entry.body() };
@@ -284,7 +317,6 @@ impl Submission<'_> {
         body.payload = None;
         let spins = if self.watch { watch::spins(worker, pool, self.estimate) } else { 0 };
         body.cell = if spins > 0 { worker.cells.take() } else { 0 };
-        worker.enter();
         let watched = body.cell != 0;
         let pending = if watched { Raw::default() } else { self.prepare_pending(entry, generation) };
         if let Err(missed) = self.publish(worker, entry, generation) {
@@ -294,6 +326,10 @@ impl Submission<'_> {
         if self.dirty && self.reply_to != ReplyTo::Cast && !beam::caller_alive(self.env) {
             // A process can end while it runs here, and its monitor fired before there was anything to cancel.
             janitor::push(Job::CallerDown(entry.index(), generation));
+        }
+        if binding != 0 && worker.seat().admit(Access::Binding(binding)).is_none() {
+            // It ended while this was published, perhaps after the look at its requests.
+            janitor::push(Job::EndBinding(worker.clone(), binding));
         }
         // `publish` ends with a full fence (SYNC POINT: pairs with the one in `Incarnation::advance`): either we see
         // here that the worker was closed, or whoever closed it sees our entry.
@@ -315,6 +351,16 @@ impl Submission<'_> {
             }
         }
         if watched { self.watch(worker, entry, generation, spins) } else { Ok(pending) }
+    }
+
+    /// The worker does not let the request in.
+    fn denied(&self) -> Missed {
+        let reason = match self.access {
+            Access::Pool => return Missed::Gone,
+            Access::Tie(_) => atoms().bound,
+            Access::Binding(_) | Access::Worker | Access::Node => atoms().released,
+        };
+        Missed::Failed(beam::error(self.env, worker_down(self.env, reason)))
     }
 
     /// Returns an entry that is ours, and what was prepared for its pending state.

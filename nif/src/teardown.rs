@@ -3,6 +3,7 @@
 use crate::beam::{self, EnvPtr, atoms};
 use crate::extent::{Carried, Payload, PlaceError};
 use crate::incarnation::{CLOSED, DOWN, Incarnation, down_reason};
+use crate::lease::Access;
 use crate::pool::{self, Parked, Pool};
 use crate::slab::{self, Entry, Handed};
 use crate::{cancel, reader, registry};
@@ -254,6 +255,10 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
     header.len = (root.len() + tail.len()) as u32;
     let len = Header::SIZE + root.len() + tail.len();
     worker.enter();
+    if worker.seat().admit(Access::Pool).is_none() {
+        worker.settle(body, true);
+        return Published::Nobody;
+    }
     let mut claim = match worker.claim(len) {
         Ok(claim) => claim,
         Err(problem) => {

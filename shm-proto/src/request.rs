@@ -14,6 +14,8 @@ pub enum Kind {
     Method = 4,
     /// Let go of objects: the payload are the ids of their handles, a `u64` each.
     Release = 5,
+    /// Put the state that programs can change back to what the node has set up. No payload.
+    Reset = 9,
 }
 
 /// Where a payload lies.
@@ -79,6 +81,8 @@ impl Options {
     pub const CAST: u16 = 1 << 8;
     /// The request comes from an Erlang function that Python called: the root of that chain of calls follows the header.
     pub const NESTED: u16 = 1 << 12;
+    /// The node's own request: what it changes in the state that programs can change belongs to what [`Kind::Reset`] puts back.
+    pub const NODE: u16 = 1 << 13;
 
     /// Whether all bits of `mask` are set.
     pub fn has(self, mask: u16) -> bool {
@@ -216,6 +220,7 @@ impl Header {
             3 => Kind::Exec,
             4 => Kind::Method,
             5 => Kind::Release,
+            9 => Kind::Reset,
             _ => return Err(Malformed("request kind")),
         };
         Ok(Header {

@@ -54,6 +54,7 @@ atoms! {
     call = "call",
     eval = "eval",
     exec = "exec",
+    reset = "reset",
     method = "method",
     reference_ = "ref",
     badarg = "badarg",

@@ -35,7 +35,8 @@ impl<'s> Encoded<'s> {
     }
 }
 
-/// Encodes `{call, M, F, Args, Kwargs}`, `{method, Object, Name, Args, Kwargs}`, `{eval, Code, Locals}` or `{exec, Code}`.
+/// Encodes `{call, M, F, Args, Kwargs}`, `{method, Object, Name, Args, Kwargs}`, `{eval, Code, Locals}`, `{exec, Code}` or
+/// `{reset}`.
 ///
 /// `options` are those of `submit`; `budget` bounds the bytes of terms and blobs together, and with them the time that this takes.
 /// `body` gets the bytes, which live in buffers of the thread, or an [`EncodeError`].
@@ -108,6 +109,7 @@ pub(super) fn encode_request<'s>(
             code(&mut encoder, source)?;
             (Kind::Exec, encoder.scratch.terms.len())
         }
+        [tag] if tag == words.reset => (Kind::Reset, 0),
         _ => return Err(EncodeError::BadArg(words.request)),
     };
     let Scratch { terms, blobs, blob_bytes, home, .. } = scratch;

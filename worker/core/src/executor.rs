@@ -17,6 +17,7 @@ use crate::interrupt::Current;
 use crate::module;
 use crate::object::Object;
 use crate::payload::{Payload, PayloadError};
+use crate::reset::{self, Change};
 use crate::script::{Compiled, Scripts};
 use crate::serve::Shared;
 use crate::symbols::{ARGUMENTS_OFFSET, symbols};
@@ -136,13 +137,18 @@ impl Executor {
     ) -> Result<Outcome, Failure> {
         // SAFETY: the GIL is held; the value lives until it is encoded.
         unsafe {
+            let change = if header.options.has(Options::NODE) { Change::begin() } else { None };
             let value = match header.kind {
                 Kind::Call => self.call(terms, header.options, extent),
                 Kind::Eval => self.eval(terms, header.options, extent),
-                Kind::Exec => self.exec(terms),
+                Kind::Exec => self.exec(terms, change.as_ref()),
                 Kind::Method => self.method(terms, header.options, extent),
                 Kind::Release => release(terms),
+                Kind::Reset => reset::restore().map(|()| None).ok_or(Failure::Raised),
             };
+            if let Some(change) = change {
+                change.end();
+            }
             // Arguments are let go only now: finalisers of theirs may run Python code, which must not see a
             // half-made call.
             let value = match value {
@@ -264,10 +270,10 @@ impl Executor {
 
     /// # Safety
     /// The GIL is held and no exception is set.
-    unsafe fn exec(&mut self, terms: &[u8]) -> Result<Option<Object>, Failure> {
+    unsafe fn exec(&mut self, terms: &[u8], change: Option<&Change>) -> Result<Option<Object>, Failure> {
         let program = Reader::new(terms, Limits::default()).text()?;
         // SAFETY: the GIL is held.
-        unsafe { self.scripts.run(program) }.ok_or(Failure::Raised)?;
+        unsafe { self.scripts.run(program, change.and_then(Change::names)) }.ok_or(Failure::Raised)?;
         Ok(None)
     }
 }

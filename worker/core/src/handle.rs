@@ -112,6 +112,24 @@ pub unsafe fn release(ids: impl IntoIterator<Item = u64>) {
     }
 }
 
+/// Lets go of all objects. Finalisers may run Python code.
+///
+/// # Safety
+/// As for [`release`].
+pub unsafe fn release_all() {
+    // SAFETY: the GIL is held; no Python code runs.
+    let slots = unsafe { table() }.slots.len();
+    for index in 0..slots {
+        // SAFETY: as above; the table is not borrowed any more when the object is dropped.
+        let object = unsafe {
+            let table = table();
+            let id = u64::from(table.slots[index].generation) << 32 | index as u64;
+            table.remove(id)
+        };
+        drop(object);
+    }
+}
+
 /// Lets go of the objects whose handles are in the payload of an answer that will not be sent.
 ///
 /// # Safety

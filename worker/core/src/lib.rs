@@ -25,6 +25,7 @@ mod executor;
 mod handle;
 mod payload;
 mod reply;
+mod reset;
 mod script;
 mod value;
 

@@ -93,15 +93,17 @@ impl Scripts {
         unsafe { Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), namespace, namespace)) }
     }
 
-    /// Runs a program in `__main__`. `None` with a Python exception set.
+    /// Runs a program in `__main__`; names that it sets go to `names` if that is given, a mapping that stands for `__main__`.
+    /// `None` with a Python exception set.
     ///
     /// # Safety
     /// The GIL is held and no exception is set.
-    pub unsafe fn run(&self, program: &str) -> Option<()> {
-        // SAFETY: the GIL is held.
+    pub unsafe fn run(&self, program: &str, names: Option<&Object>) -> Option<()> {
+        let (globals, locals) = (self.namespace.as_ptr(), names.unwrap_or(&self.namespace).as_ptr());
+        // SAFETY: the GIL is held; a code object, the dict of `__main__` and a mapping.
         unsafe {
             let code = self.compile(&Object::text(&dedent(program))?, "exec", 0)?;
-            self.evaluate(&code).map(drop)
+            Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, locals)).map(drop)
         }
     }
 

@@ -31,6 +31,7 @@ use crate::idle::Idle;
 use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
 use crate::object::Object;
+use crate::reset;
 use crate::threads;
 
 /// Released requests after which the worker looks whether the node waits for room in the ring.
@@ -91,6 +92,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let namespace = Object::borrowed(ffi::PyModule_GetDict(main))?;
         module::create(arguments, executors, &namespace)?;
         interrupt::install()?;
+        reset::prepare(&namespace)?;
         line_buffer_stdout();
         let kick = match wake_counter() {
             Ok(kick) => kick,

@@ -539,6 +539,7 @@ make_and_drop(N) ->
 
 tables() ->
     nothing_left(),
+    py_test:settled(),
     {total(object_slots), maps:get(slab_in_use, py_nif:nif_info()), total(in_flight)}.
 
 %% covers: guarantee:handles

@@ -178,7 +178,9 @@ changed_meanwhile(Config) ->
 children_of_worker(Config) ->
     ok = py:activate_venv(proplists:get_value(first, Config)),
     Code = <<"__import__('subprocess').check_output(['python', '-c', 'import where; print(where.name)'], text=True).strip()">>,
-    [<<"first">>] = everywhere(Code).
+    [<<"first">>] = everywhere(Code),
+    Spawned = <<"(lambda pool: (pool.apply(eval, ('__import__(\"where\").name',)), pool.terminate()))(__import__('multiprocessing').get_context('spawn').Pool(1))[0]">>,
+    [<<"first">>] = everywhere(Spawned).
 
 %% covers: py:activate_venv/1
 invalid(Config) ->
@@ -399,18 +401,32 @@ ensure_from_the_registry(Config) ->
         end
     end).
 
+%% On PATH, or beside the interpreter under test.
 %% covers: py:ensure_venv/3
 ensure_with_uv(Config) ->
     Dir = target(?FUNCTION_NAME, Config),
-    case os:find_executable("uv") of
+    Path = os:getenv("PATH"),
+    Wider = Path ++ ":" ++ filename:dirname(py_test:python()),
+    case os:find_executable("uv", Wider) of
         false ->
             {error, {venv_failed, Text}} = py:ensure_venv(Dir, [], #{installer => uv}),
-            ?assertNotEqual(nomatch, string:find(Text, "uv"));
+            ?assertNotEqual(nomatch, string:find(Text, "uv")),
+            {skip, "there is no uv"};
         _ ->
-            ok = py:ensure_venv(Dir, [wheel(Config, "1.0")], #{installer => uv, args => ["--no-index"]}),
-            [<<"1.0">>] = tiny(),
-            {error, {venv_failed, _}} = py:ensure_venv(Dir, ["no-such-package-of-ours"], #{installer => uv, args => ["--no-index"]}),
-            [<<"1.0">>] = tiny()
+            true = os:putenv("PATH", Wider),
+            Options = #{args => ["--no-index"]},
+            try
+                ok = py:ensure_venv(Dir, [wheel(Config, "1.0")], Options),
+                [<<"1.0">>] = tiny(),
+                {error, {venv_failed, _}} = py:ensure_venv(Dir, ["no-such-package-of-ours"], Options),
+                [<<"1.0">>] = tiny(),
+                {error, {venv_failed, _}} = py:ensure_venv(Dir ++ "2", ["no-such-package-of-ours"], Options),
+                false = filelib:is_file(Dir ++ "2"),
+                ok = py:ensure_venv(Dir, [wheel(Config, "2.0")], Options#{installer => uv}),
+                [<<"2.0">>] = tiny()
+            after
+                true = os:putenv("PATH", Path)
+            end
     end.
 
 %% Before preload, and with the environment's own interpreter.

@@ -80,7 +80,6 @@ memory_of({Id, Pool, Answer}, OsPid) ->
     end.
 
 %% A program may have put anything in the place of module gc.
--spec figures(term()) -> map().
 figures({Stats, Count, Threshold, {Current, Peak}}) ->
     try
         [_, _, _] = Generations = [generation(Stat) || Stat <- Stats],

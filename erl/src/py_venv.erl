@@ -192,7 +192,6 @@ is_there(_, _, _, #{force := true}) ->
 is_there(Dir, Version, Stamp, _) ->
     file:read_file(filename:join(Dir, ?STAMP)) =:= {ok, Stamp} andalso check(Dir, Version).
 
--spec stamp(term()) -> binary().
 stamp(Term) ->
     <<Number:128>> = erlang:md5(term_to_binary(Term)),
     integer_to_binary(Number, 16).
@@ -220,7 +219,6 @@ required(File) ->
     required({file, File}).
 
 %% An option in the place of a requirement is refused: that is what `args' are for.
--spec requirement(term()) -> binary().
 requirement(Requirement) ->
     {ok, <<First, _/binary>> = Text} = text(Requirement),
     true = First =/= $-,

@@ -22,7 +22,8 @@ pages() ->
         {readme, "README.md"},
         {getting_started, "docs/getting-started.md"},
         {types, "docs/types.md"},
-        {callbacks, "docs/callbacks.md"}
+        {callbacks, "docs/callbacks.md"},
+        {migrating, "docs/migrating.md"}
     ].
 
 init_per_suite(Config) ->
@@ -49,6 +50,7 @@ readme(Config) -> page(readme, Config).
 getting_started(Config) -> page(getting_started, Config).
 types(Config) -> page(types, Config).
 callbacks(Config) -> page(callbacks, Config).
+migrating(Config) -> page(migrating, Config).
 
 %% No page with code is forgotten.
 every_page(Config) ->
@@ -146,7 +148,7 @@ block({<<"sh">>, Text}, #{config := Config} = Session) ->
     lists:foreach(
         fun
             (<<"make ", Target/binary>>) -> {0, _} = run("/bin/sh", ["-c", "cd -P '" ++ ?config(root, Config) ++ "' && make -n " ++ binary_to_list(Target)], Config);
-            (Line) -> {0, _} = run("/bin/sh", ["-ec", binary_to_list(Line)], Config)
+            (Line) -> {0, _} = run("/bin/sh", ["-ec", "PATH='" ++ filename:dirname(python3()) ++ "':$PATH\n" ++ binary_to_list(Line)], Config)
         end,
         binary:split(re:replace(Text, "\\\\\n\\s*", "", [global, {return, binary}]), <<"\n">>, [global, trim_all])
     ),
@@ -213,6 +215,13 @@ record(Output) ->
         {From, output} ->
             From ! {self(), unicode:characters_to_list(iolist_to_binary(Output))},
             record([])
+    end.
+
+%% The interpreter under test, where shell blocks look for python3.
+python3() ->
+    case os:find_executable(py_test:python()) of
+        false -> py_test:python();
+        Path -> Path
     end.
 
 %% Files and programs.

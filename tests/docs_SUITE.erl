@@ -23,6 +23,7 @@ pages() ->
         {getting_started, "docs/getting-started.md"},
         {types, "docs/types.md"},
         {callbacks, "docs/callbacks.md"},
+        {environments, "docs/environments.md"},
         {migrating, "docs/migrating.md"}
     ].
 
@@ -50,6 +51,7 @@ readme(Config) -> page(readme, Config).
 getting_started(Config) -> page(getting_started, Config).
 types(Config) -> page(types, Config).
 callbacks(Config) -> page(callbacks, Config).
+environments(Config) -> page(environments, Config).
 migrating(Config) -> page(migrating, Config).
 
 %% No page with code is forgotten.

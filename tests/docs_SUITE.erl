@@ -23,6 +23,7 @@ pages() ->
         {getting_started, "docs/getting-started.md"},
         {types, "docs/types.md"},
         {callbacks, "docs/callbacks.md"},
+        {contexts, "docs/contexts-and-state.md"},
         {environments, "docs/environments.md"},
         {migrating, "docs/migrating.md"}
     ].
@@ -51,6 +52,7 @@ readme(Config) -> page(readme, Config).
 getting_started(Config) -> page(getting_started, Config).
 types(Config) -> page(types, Config).
 callbacks(Config) -> page(callbacks, Config).
+contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
 migrating(Config) -> page(migrating, Config).
 

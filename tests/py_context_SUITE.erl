@@ -11,9 +11,9 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [
         bind, bind_again, contexts, contexts_elsewhere, functions, bad_arguments, with_context, with_context_in_bound, fresh, pool_option,
-        interrupt, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
+        pool_of_one, interrupt, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
         stuck, growth, waits_for_release, unbound_stay_out, affinity, callbacks_inherit, worker_dies, context_worker_dies,
-        exec_all_while_bound, resize, server_restarts, stop_with_bindings
+        exec_all_while_bound, many_owners, resize, server_restarts, stop_with_bindings
     ].
 
 init_per_suite(Config) ->
@@ -211,6 +211,7 @@ pool_option(_) ->
     {ok, 1} = py:ctx_eval(C, <<"mine">>),
     {error, no_workers_available} = py:bind(#{pool => contexts}),
     {ok, 1} = py:eval(<<"mine">>, #{}, #{pool => contexts}),
+    [true] = [Bound || #{pool := contexts, bound := Bound, os_pid := Pid} <- py:workers(), Pid =:= os_pid(C)],
     ok = py_pool:stop_pool(contexts),
     {error, {worker_down, _}} = py:ctx_eval(C, <<"mine">>),
     ?assertError(context_not_bound, py:ctx_eval(C, <<"mine">>)).
@@ -224,6 +225,17 @@ interrupt(_) ->
     py_test:until(fun() -> py:interrupt(C) =:= ok end),
     receive {Pid, Result} -> ?assertEqual({error, interrupted}, Result) end,
     ok = py:unbind(C).
+
+%% A pool that cannot grow keeps its only worker.
+%% covers: py:bind/1, error:no_workers_available
+pool_of_one(_) ->
+    ok = py_pool:start_pool(contexts, #{num_workers => 1, max_workers => 1}),
+    Pids = py_test:os_pids(contexts),
+    {error, no_workers_available} = py:bind(#{pool => contexts}),
+    {error, no_workers_available} = py:bind(#{pool => contexts, fresh => true}),
+    Pids = py_test:os_pids(contexts),
+    {ok, 1} = py:eval(<<"1">>, #{}, #{pool => contexts}),
+    ok = py_pool:stop_pool(contexts).
 
 %% What unbound processes and earlier owners define is not there, what preload and exec_all define is, in place.
 %% covers: py:bind/0, py:unbind/0
@@ -519,6 +531,34 @@ exec_all_while_bound(_) ->
     end),
     ok = py:exec_all(<<"del both, global_too, define, os.environ['EXEC_ALL_WHILE_BOUND'], os">>),
     again(Pid, fun() -> {error, {'NameError', _}} = py:eval(<<"both">>) end).
+
+%% Owners by the dozen, which let go, die or are killed at any moment, beside callers without a binding: nobody meets what another
+%% left, and nothing stays reserved.
+many_owners(_) ->
+    Owners = [spawn_monitor(fun() -> owner(15) end) || _ <- lists:seq(1, 24)],
+    Callers = [spawn_monitor(fun() -> [{ok, N} = py:eval(<<"n">>, #{n => N}, #{pool => default}) || N <- lists:seq(1, 2000)] end) || _ <- lists:seq(1, 4)],
+    _ = [receive after rand:uniform(20) -> exit(Pid, kill) end || {Pid, _} <- lists:sublist(Owners, 12)],
+    [receive {'DOWN', Monitor, _, _, Reason} -> ?assert(lists:member(Reason, [normal, killed])) end || {_, Monitor} <- Owners],
+    [receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- Callers],
+    none_bound(),
+    py_test:whole(default).
+
+owner(0) ->
+    ok;
+owner(N) ->
+    case py:with_context(fun() -> own_work(rand:uniform(4)) end) of
+        {error, no_workers_available} -> erlang:yield();
+        done -> ok
+    end,
+    owner(N - 1).
+
+own_work(Kind) ->
+    {ok, <<"nobody">>} = py:eval(<<"globals().get('owner', 'nobody')">>),
+    ok = py:exec([<<"owner = ">>, integer_to_list(Kind)]),
+    _ = [py:call_async(time, sleep, [3600]) || Kind =:= 1],
+    _ = [py:cast(math, sqrt, [4]) || Kind =:= 2],
+    _ = [{ok, Kind} = py:eval(<<"owner">>) || Kind > 1],
+    done.
 
 %% Bound workers stay until they are released.
 %% covers: py_pool:resize/2

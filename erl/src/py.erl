@@ -46,10 +46,10 @@
 
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), handles := term(), atom() => term()
+    rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), atom() => term()
 }.
 %% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
-%% Python objects of the worker that Erlang terms refer to.
+%% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself.
 
 -define(DEFAULT_TIMEOUT, 30000).
 
@@ -564,9 +564,9 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Versio
     Load =
         case Worker of
             undefined -> #{};
-            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles], py_nif:worker_info(Worker))
+            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles, bound], py_nif:worker_info(Worker))
         end,
-    maps:merge(Base#{in_flight => 0, served => 0, handles => 0}, Load).
+    maps:merge(Base#{in_flight => 0, served => 0, handles => 0, bound => false}, Load).
 
 %% @doc Statistics of each pool, of the semaphore and of the native library.
 -spec stats() -> #{pools := #{atom() => py_pool:stats()}, permits => non_neg_integer(), max_permits => pos_integer(), native => map()}.

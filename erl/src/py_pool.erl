@@ -351,7 +351,7 @@ handle_call({grow, How}, _From, #state{spec = #{max_workers := Max}} = State) ->
     Present = length(present(State)),
     {_, Room} =
         case How =:= replace andalso Present >= Max of
-            true -> retire(1, State);
+            true -> retire(1, 1, State);
             false -> {0, State}
         end,
     case length(present(Room)) < Max of
@@ -414,9 +414,15 @@ present(#state{name = Name, going = Going}) ->
 
 %% Tells workers to go, the youngest first, but no bound one, nor the last unbound one beside bound ones. How many could not go.
 -spec retire(integer(), #state{}) -> {non_neg_integer(), #state{}}.
-retire(Count, #state{going = Going0} = State) ->
-    {Bound, Unbound} = lists:partition(fun({_, _, Worker, _, _}) -> bound(Worker) end, present(State)),
-    Most = length(Unbound) - min(1, length(Bound)),
+retire(Count, State) ->
+    Bound = [bound || {_, _, Worker, _, _} <- present(State), bound(Worker)],
+    retire(Count, min(1, length(Bound)), State).
+
+%% As above, leaving at least `Keep' unbound ones.
+-spec retire(integer(), 0 | 1, #state{}) -> {non_neg_integer(), #state{}}.
+retire(Count, Keep, #state{going = Going0} = State) ->
+    Unbound = [Row || {_, _, Worker, _, _} = Row <- present(State), not bound(Worker)],
+    Most = length(Unbound) - Keep,
     Going = leave(max(0, min(Count, Most)), lists:reverse(Unbound), State),
     %% A worker that was told to go has not necessarily heard of it yet.
     Left = [Id || {Id, _, _, _, _} <- workers(), lists:member(Id, Going0)],

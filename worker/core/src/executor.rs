@@ -144,7 +144,7 @@ impl Executor {
                 Kind::Exec => self.exec(terms, change.as_ref()),
                 Kind::Method => self.method(terms, header.options, extent),
                 Kind::Release => release(terms),
-                Kind::Reset => reset::restore().map(|()| None).ok_or(Failure::Raised),
+                Kind::Reset => self.reset(),
             };
             if let Some(change) = change {
                 change.end();
@@ -266,6 +266,16 @@ impl Executor {
             };
             Ok(Some(value))
         }
+    }
+
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[cold]
+    unsafe fn reset(&mut self) -> Result<Option<Object>, Failure> {
+        // What is remembered would keep functions of `__main__`, and what they refer to.
+        self.callables = Callables::default();
+        // SAFETY: the caller's promise.
+        unsafe { reset::restore() }.map(|()| None).ok_or(Failure::Raised)
     }
 
     /// # Safety

@@ -27,6 +27,8 @@
 
 -define(TABLE, py_contexts).
 -define(PATIENCE, 30000).
+%% A worker that has answered, or is put back, is idle within a fraction of this; the start of one takes several times as long.
+-define(SOON, 10).
 %% Finalisers of the objects that are let go may run for so long.
 -define(RESET_LIMIT, 10000).
 
@@ -36,8 +38,8 @@
     timer :: reference(),
     pool :: atom(),
     fresh :: boolean(),
-    %% The worker that was started for this.
-    grown = none :: none | non_neg_integer()
+    %% What was done to get a worker: `soon' one may be idle, `late' none was; the number of one that was started for this.
+    state = new :: new | soon | late | {started, non_neg_integer()}
 }).
 
 -record(binding, {
@@ -84,6 +86,7 @@ bind(Options) when is_map(Options) ->
 bind(_) ->
     {error, {badarg, options}}.
 
+-spec option(term(), term(), Parsed) -> Parsed when Parsed :: {atom(), boolean()} | {error, {bad_option, term()}}.
 option(pool, Pool, {_, Fresh}) when is_atom(Pool), Pool =/= undefined -> {Pool, Fresh};
 option(fresh, Fresh, {Pool, _}) when is_boolean(Fresh) -> {Pool, Fresh};
 option(_, _, {error, _} = Error) -> Error;
@@ -144,6 +147,7 @@ with_context(Fun) when is_function(Fun, 0); is_function(Fun, 1) ->
         {error, _} = Error -> Error
     end.
 
+-spec with_context(fun(() -> Result) | fun((context()) -> Result), context()) -> Result.
 with_context(Fun, Context) when is_function(Fun, 1) ->
     try Fun(Context)
     after
@@ -237,7 +241,7 @@ handle_call({unbind, Context, By}, _From, #state{bindings = Bindings} = State) -
 handle_cast({changed, _Pool}, State) ->
     {noreply, serve(State)};
 handle_cast({failed, Pool, Reason}, #state{waiting = Waiting} = State) ->
-    {Hit, Others} = lists:partition(fun(#waiting{pool = P, grown = Grown}) -> P =:= Pool andalso Grown =/= none end, Waiting),
+    {Hit, Others} = lists:partition(fun(#waiting{pool = P, state = S}) -> P =:= Pool andalso is_tuple(S) end, Waiting),
     _ = [refuse(W, Reason) || W <- Hit],
     {noreply, State#state{waiting = Others}}.
 
@@ -273,6 +277,14 @@ handle_info({timeout, _, Monitor}, #state{waiting = Waiting, bindings = Bindings
         {false, []} ->
             {noreply, State}
     end;
+handle_info({soon, Monitor}, #state{waiting = Waiting} = State) ->
+    {noreply, serve(State#state{waiting = [
+        case One of
+            #waiting{monitor = Monitor, state = soon} -> One#waiting{state = late};
+            _ -> One
+        end
+     || One <- Waiting
+    ]})};
 handle_info(_Info, State) ->
     {noreply, State}.
 
@@ -291,59 +303,60 @@ serve(#waiting{pool = Pool} = One, #state{waiting = Ahead} = State) ->
         Native ->
             case find(One, Native, State) of
                 {ok, Context} -> prepare(Context, One, State);
-                {wait, Grown} -> State#state{waiting = Ahead ++ [One#waiting{grown = Grown}]};
+                {wait, Now} -> State#state{waiting = Ahead ++ [One#waiting{state = Now}]};
                 {error, Reason} ->
                     refuse(One, Reason),
                     State
             end
     end.
 
--spec find(#waiting{}, py_nif:pool(), #state{}) -> {ok, context()} | {wait, none | non_neg_integer()} | {error, term()}.
-find(#waiting{fresh = true, grown = none, pool = Pool}, _Native, _State) ->
-    case py_pool:grow(Pool, replace) of
-        {ok, Id} -> {wait, Id};
-        {full, _} -> {error, no_workers_available};
-        {error, _} = Error -> Error
-    end;
-find(#waiting{fresh = true, grown = Id}, Native, _State) ->
+-spec find(#waiting{}, py_nif:pool(), #state{}) -> {ok, context()} | {wait, soon | late | {started, non_neg_integer()}} | {error, term()}.
+find(#waiting{fresh = true, state = {started, Id} = Started}, Native, _State) ->
     case [W || {I, _, W, _, #{state := ready}} <- py_pool:workers(), I =:= Id] of
         [Worker] ->
             case py_nif:claim(Native, Worker) of
                 {ok, _} = Ok -> Ok;
-                none -> {wait, case py_nif:worker_info(Worker) of #{bound := true} -> none; _ -> Id end}
+                %% Somebody else may have been faster.
+                none -> {wait, case py_nif:worker_info(Worker) of #{bound := true} -> late; _ -> Started end}
             end;
         [] ->
-            {wait, Id}
+            {wait, Started}
     end;
-find(#waiting{grown = Grown, pool = Pool}, Native, State) ->
-    case py_nif:claim(Native, idle) of
-        {ok, _} = Ok -> Ok;
-        none when Grown =/= none -> {wait, Grown};
-        none -> find_more(Pool, Native, State)
+find(#waiting{fresh = true, pool = Pool}, _Native, _State) ->
+    case py_pool:grow(Pool, replace) of
+        {ok, Id} -> {wait, {started, Id}};
+        {full, _} -> {error, no_workers_available};
+        {error, _} = Error -> Error
+    end;
+find(#waiting{state = Now, monitor = Monitor, pool = Pool}, Native, State) ->
+    case {py_nif:claim(Native, idle), Now} of
+        {{ok, _} = Ok, _} ->
+            Ok;
+        {none, new} ->
+            _ = erlang:send_after(?SOON, self(), {soon, Monitor}),
+            {wait, soon};
+        {none, late} ->
+            find_more(Pool, Native, State);
+        {none, _} ->
+            {wait, Now}
     end.
 
-%% No worker is idle. One that is about to be given back is worth waiting for; else the pool grows; else one that has something to
-%% do is taken.
--spec find_more(atom(), py_nif:pool(), #state{}) -> {ok, context()} | {wait, none | non_neg_integer()} | {error, term()}.
+%% No worker is idle. The pool grows; else one that has something to do is taken; else one may be on its way back, or starting.
+-spec find_more(atom(), py_nif:pool(), #state{}) -> {ok, context()} | {wait, late | {started, non_neg_integer()}} | {error, term()}.
 find_more(Pool, Native, #state{waiting = Ahead, bindings = Bindings}) ->
-    Before = length([1 || #waiting{pool = P} <- Ahead, P =:= Pool]),
-    Own = [{C, B} || {C, #binding{pool = P} = B} <- maps:to_list(Bindings), P =:= Pool],
-    case length([1 || {_, #binding{phase = ending, reset = R}} <- Own, R =/= none]) > Before of
-        true ->
-            {wait, none};
-        false ->
-            case py_pool:grow(Pool, add) of
-                {ok, Id} -> {wait, Id};
-                {full, Present} ->
-                    Kept = length([1 || {C, #binding{phase = Phase}} <- Own, Phase =/= ending, py_nif:alive(C)]),
-                    case py_nif:claim(Native, any) of
-                        {ok, _} = Ok -> Ok;
-                        %% All others are bound, but some may be on their way back, or starting.
-                        none when Present - Kept - Before >= 2 -> {wait, none};
-                        none -> {error, no_workers_available}
-                    end;
-                {error, _} = Error -> Error
-            end
+    case py_pool:grow(Pool, add) of
+        {ok, Id} ->
+            {wait, {started, Id}};
+        {full, Present} ->
+            Kept = length([C || {C, #binding{pool = P, phase = Phase}} <- maps:to_list(Bindings), P =:= Pool, Phase =/= ending, py_nif:alive(C)]),
+            Before = length([1 || #waiting{pool = P} <- Ahead, P =:= Pool]),
+            case py_nif:claim(Native, any) of
+                {ok, _} = Ok -> Ok;
+                none when Present - Kept - Before >= 2 -> {wait, late};
+                none -> {error, no_workers_available}
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 -spec refuse(#waiting{}, term()) -> ok.

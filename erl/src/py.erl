@@ -240,9 +240,11 @@ async_await(Ref, Timeout) ->
     py_request:await(Ref, Timeout).
 
 %% @doc Cancels an asynchronous call of this process; nothing of it arrives afterwards.
--spec cancel(reference()) -> ok.
+-spec cancel(reference()) -> ok | {error, {badarg, ref}}.
 cancel(Ref) when is_reference(Ref) ->
-    py_request:cancel(Ref).
+    py_request:cancel(Ref);
+cancel(_) ->
+    {error, {badarg, ref}}.
 
 %% @doc Raises `erlang.Interrupted' in an asynchronous call that runs, or in what runs on a context; in a coroutine it arrives as `asyncio.CancelledError'.
 %% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
@@ -328,10 +330,19 @@ exec_all(Code) ->
 %% @doc As {@link exec_all/1}, with a timeout.
 -spec exec_all(code(), timeout()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
 exec_all(Code, Timeout) ->
-    case {unicode:characters_to_binary(Code), py_options:parse(Timeout)} of
-        {Text, {ok, {Limit, _, _}}} when is_binary(Text) -> py_exec_log:run(Text, Limit);
+    case {text(Code), py_options:parse(Timeout)} of
+        {{ok, Text}, {ok, {Limit, _, _}}} -> py_exec_log:run(Text, Limit);
         {_, {error, _} = Error} -> Error;
-        _ -> {error, {badarg, code}}
+        {error, _} -> {error, {badarg, code}}
+    end.
+
+-spec text(code() | term()) -> {ok, binary()} | error.
+text(Code) ->
+    try unicode:characters_to_binary(Code) of
+        Text when is_binary(Text) -> {ok, Text};
+        _ -> error
+    catch
+        error:badarg -> error
     end.
 
 %% @doc Runs calls side by side on pool `parallel'. Results in the order of the calls, errors in their places.

@@ -7,6 +7,8 @@
 -export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
 
 -define(ASYNC_PATIENCE, 30000).
+%% The longest that a receive waits.
+-define(MAX_TIMEOUT, 16#ffffffff).
 %% A reader thread decodes and sends an answer in microseconds, unless it is large.
 -define(DELIVERY_LOOK, 1).
 
@@ -106,6 +108,10 @@ cast(Target, Request, Flags0) ->
 
 %% @doc Waits for the answer of an asynchronous request; cancels the work after `Timeout' ms.
 -spec await(reference(), timeout()) -> result().
+await(Ref, _Timeout) when not is_reference(Ref) ->
+    {error, {badarg, ref}};
+await(_Ref, Timeout) when Timeout =/= infinity, not (is_integer(Timeout) andalso Timeout >= 0 andalso Timeout =< ?MAX_TIMEOUT) ->
+    {error, {badarg, timeout}};
 await(Ref, Timeout) ->
     receive
         {py_response, Ref, Result} -> Result;

@@ -454,7 +454,7 @@ many_failures(_) ->
     ok = py:exec(
         <<"def failures(n):\n  k = 0\n  for _ in range(n):\n    try: erlang.fail()\n    except RuntimeError: k += 1\n  return k">>
     ),
-    {ok, 5000} = py:call('__main__', failures, [5000], #{}, 60000),
+    {ok, 10000} = py:call('__main__', failures, [10000], #{}, 60000),
     {ok, 3} = py:eval(<<"erlang.add(1, 2)">>).
 
 %% covers: erlang.child

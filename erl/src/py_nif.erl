@@ -7,7 +7,7 @@
 
 -export([start/0, stop/0, nif_info/0]).
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
--export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_info/1, alive/1]).
+-export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
 -export([is_handle/1, release_handle/1]).
@@ -64,7 +64,8 @@ start() -> erlang:nif_error(not_loaded).
 -spec stop() -> ok.
 stop() -> erlang:nif_error(not_loaded).
 
-%% @doc What the library holds: `version', `slab_in_use', `readers', `mappings', `waiting'.
+%% @doc What the library holds: `version'; `slab_in_use', requests in flight; `leases' and `blobs', large payloads that workers read
+%% in arenas and in segments of their own; `waiting', callers in queues; `readers', `mappings' and `incarnations'.
 -spec nif_info() -> #{atom() => term()}.
 nif_info() -> erlang:nif_error(not_loaded).
 
@@ -145,6 +146,10 @@ lease_free(_Binding) -> erlang:nif_error(not_loaded).
 %% @doc Kills the worker and its process group; callers see `{worker_down, Reason}'.
 -spec worker_kill(worker() | lease(), atom()) -> ok.
 worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
+
+%% @doc Requests that the worker has started and not answered.
+-spec worker_running(worker()) -> non_neg_integer().
+worker_running(_Worker) -> erlang:nif_error(not_loaded).
 
 %% @doc Load and service times of one worker; `handles' that exist in Erlang, `objects' that the worker keeps for them, and
 %% `object_slots' of the table that it keeps them in.

@@ -44,7 +44,7 @@
     step :: undefined | {reference(), py_worker_setup:step()},
     log_number = 0 :: non_neg_integer(),
     pinged = 0 :: non_neg_integer(),
-    stuck = #{} :: #{integer() => true},
+    stuck = #{} :: #{integer() => interrupted | over},
     ready_at :: undefined | integer(),
     failures = 0 :: non_neg_integer(),
     restarts = 0 :: non_neg_integer(),
@@ -175,10 +175,10 @@ serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
 ready(cast, retire, Data) ->
     leave_pool(Data),
     drain(Data);
-ready({timeout, {grace, Request}}, over, #data{stuck = Stuck, spec = Spec, worker = Worker, pool = Pool} = Data) ->
+ready({timeout, {grace, Request}}, over, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Grace}} = Data0) ->
+    Data = over(Request, Data0),
     leave_pool(Data),
-    #{in_flight := InFlight} = py_nif:worker_info(Worker),
-    case maps:get(num_executors, Spec) =:= 1 orelse InFlight =< map_size(Stuck) of
+    case only_stuck(Data) of
         true ->
             ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is killed", [name(Data), Request]),
             ok = py_nif:worker_kill(Worker, killed),
@@ -186,7 +186,10 @@ ready({timeout, {grace, Request}}, over, #data{stuck = Stuck, spec = Spec, worke
         false ->
             ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
             ok = py_pool:notify(Pool, replace),
-            drain(Data)
+            %% If Python's lock cannot be had, the others do not go on either.
+            ok = send(<<"G", Request:64/little>>, Data),
+            {next_state, draining, Drained, Actions} = drain(Data),
+            {next_state, draining, Drained, [{{timeout, gil}, Grace, kept} | Actions]}
     end;
 ready(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     _ = [?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]) || is_binary(Check)],
@@ -209,19 +212,26 @@ drain(#data{spec = #{drain_limit := Limit}} = Data) ->
 -spec draining(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
 draining(state_timeout, look, #data{worker = Worker, stuck = Stuck} = Data) ->
     #{in_flight := InFlight} = py_nif:worker_info(Worker),
-    case InFlight =< map_size(Stuck) of
-        true when map_size(Stuck) =:= 0 -> {stop, normal, Data};
+    case InFlight =:= 0 orelse (lists:member(over, maps:values(Stuck)) andalso only_stuck(Data)) of
+        true when InFlight =:= 0 ->
+            {stop, normal, Data};
         true ->
             ok = py_nif:worker_kill(Worker, killed),
             {keep_state, Data};
         false ->
             {keep_state, Data, [{state_timeout, ?DRAIN_LOOK, look}]}
     end;
+draining(info, {Port, {data, <<"g", _:64/little>>}}, #data{port = Port} = Data) ->
+    {keep_state, Data, [{{timeout, gil}, cancel}]};
+draining({timeout, gil}, kept, #data{worker = Worker} = Data) ->
+    ?LOG_WARNING("~ts: Python's lock could not be had for kill_grace; the worker is killed", [name(Data)]),
+    ok = py_nif:worker_kill(Worker, killed),
+    {keep_state, Data};
 draining({timeout, drain}, over, #data{worker = Worker} = Data) ->
     ok = py_nif:worker_kill(Worker, killed),
     {keep_state, Data};
-draining({timeout, {grace, _}}, over, Data) ->
-    {keep_state, Data};
+draining({timeout, {grace, Request}}, over, Data) ->
+    {keep_state, over(Request, Data)};
 draining(info, {py_down, Serial, _, _}, #data{serial = Serial} = Data) ->
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
@@ -230,6 +240,18 @@ draining(cast, retire, Data) ->
     {keep_state, Data};
 draining(Type, Event, Data) ->
     serving(Type, Event, draining, Data).
+
+%% The request did not end within its grace time.
+-spec over(integer(), #data{}) -> #data{}.
+over(Request, #data{stuck = Stuck} = Data) ->
+    Data#data{stuck = Stuck#{Request => over}}.
+
+%% Nothing goes on in the worker but what should have ended: nothing else is in it, or nothing else was started and no executor is free.
+-spec only_stuck(#data{}) -> boolean().
+only_stuck(#data{worker = Worker, stuck = Stuck, spec = #{num_executors := Executors}}) ->
+    #{in_flight := InFlight} = py_nif:worker_info(Worker),
+    Count = map_size(Stuck),
+    InFlight =< Count orelse (Executors =< Count andalso py_nif:worker_running(Worker) =< Count).
 
 -spec leave_pool(#data{}) -> ok.
 leave_pool(#data{native = Native, worker = Worker}) ->
@@ -241,7 +263,7 @@ leave_pool(#data{native = Native, worker = Worker}) ->
 -spec serving(gen_statem:event_type(), term(), ready | draining, #data{}) -> gen_statem:event_handler_result(atom()).
 serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kill_grace := Grace}} = Data) ->
     ok = send(<<"I", Request:64/little>>, Data),
-    {keep_state, Data#data{stuck = Stuck#{Request => true}}, [{{timeout, {grace, Request}}, Grace, over}]};
+    {keep_state, Data#data{stuck = Stuck#{Request => interrupted}}, [{{timeout, {grace, Request}}, Grace, over}]};
 serving(info, {py_raise, Request}, _State, Data) ->
     ok = send(<<"R", Request:64/little>>, Data),
     {keep_state, Data};

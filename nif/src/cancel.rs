@@ -154,6 +154,31 @@ pub fn in_flight(handle: &Pending) -> bool {
     })
 }
 
+/// Requests that a worker has started and not answered. Walks the slab.
+pub fn running(incarnation: &Incarnation) -> usize {
+    slab::all().filter(|entry| is_running(incarnation, entry)).count()
+}
+
+fn is_running(incarnation: &Incarnation, entry: &Entry) -> bool {
+    loop {
+        if entry.incarnation.load(std::sync::atomic::Ordering::Relaxed) != incarnation.serial() {
+            return false;
+        }
+        let (generation, state) = entry.word.load();
+        match state {
+            State::Cancelled => return true,
+            State::Live if entry.word.transition(generation, State::Live, State::Moving).is_ok() => {
+                // SAFETY: we own the MOVING state.
+                let started = incarnation.has_started(unsafe { entry.body() }.position);
+                let _ = entry.word.transition(generation, State::Moving, State::Live);
+                return started;
+            }
+            State::Live | State::Moving => std::thread::yield_now(),
+            _ => return false,
+        }
+    }
+}
+
 /// Asks the owner of the worker to raise `erlang.Interrupted` in a running request. Returns false if it does not run.
 pub fn interrupt(env: EnvPtr, handle: &Pending) -> bool {
     let Some(entry) = slab::get(handle.index) else { return false };

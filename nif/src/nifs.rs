@@ -57,6 +57,7 @@ nifs! {
     "worker_attach"/2 Normal => worker_attach;
     "worker_close"/1 DirtyCpu => worker_close;
     "worker_kill"/2 Normal => worker_kill;
+    "worker_running"/1 DirtyCpu => worker_running;
     "worker_info"/1 Normal => worker_info;
     "alive"/1 Normal => alive;
     "submit"/5 Normal => submit_normal;
@@ -136,6 +137,9 @@ fn stop(env: EnvPtr, _args: &[Raw]) -> Raw {
 
 /// D. Walks the slab.
 fn nif_info(env: EnvPtr, _args: &[Raw]) -> Raw {
+    let incarnations = registry::incarnations();
+    let leases = incarnations.iter().map(|incarnation| incarnation.link().request_arena.in_use()).sum::<usize>();
+    let blobs = incarnations.iter().map(|incarnation| incarnation.link().request_blobs.in_use()).sum::<usize>();
     beam::map(
         env,
         [
@@ -144,7 +148,9 @@ fn nif_info(env: EnvPtr, _args: &[Raw]) -> Raw {
             ("readers", beam::uint(env, reader::RUNNING.load(Ordering::Acquire) as u64)),
             ("mappings", beam::uint(env, incarnation::MAPPINGS.load(Ordering::Acquire))),
             ("waiting", beam::uint(env, semaphore::queue().len() as u64)),
-            ("incarnations", beam::uint(env, registry::incarnations().len() as u64)),
+            ("incarnations", beam::uint(env, incarnations.len() as u64)),
+            ("leases", beam::uint(env, leases as u64)),
+            ("blobs", beam::uint(env, blobs as u64)),
         ],
     )
 }
@@ -405,6 +411,12 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("object_slots", beam::uint(env, slots)),
         ],
     )
+}
+
+/// D. Walks the slab.
+fn worker_running(env: EnvPtr, args: &[Raw]) -> Raw {
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    beam::uint(env, cancel::running(&worker.0) as u64)
 }
 
 /// N. Constant.

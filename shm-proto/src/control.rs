@@ -131,6 +131,8 @@ pub enum ToWorker {
     Interrupt(u64),
     /// `R`: raise `erlang.Interrupted` once in the request with this id, if it runs.
     Raise(u64),
+    /// `G`: answer with the same number as soon as Python's lock could be had.
+    Gil(u64),
     /// `S`: leave the loop and exit.
     Stop,
 }
@@ -146,6 +148,7 @@ impl ToWorker {
             ToWorker::Ping(n) => numbered(b'P', *n),
             ToWorker::Interrupt(id) => numbered(b'I', *id),
             ToWorker::Raise(id) => numbered(b'R', *id),
+            ToWorker::Gil(n) => numbered(b'G', *n),
             ToWorker::Stop => vec![b'S'],
         })
     }
@@ -160,6 +163,7 @@ impl ToWorker {
             (Some(b'P'), 9) => Ok(ToWorker::Ping(u64_at(frame, 1))),
             (Some(b'I'), 9) => Ok(ToWorker::Interrupt(u64_at(frame, 1))),
             (Some(b'R'), 9) => Ok(ToWorker::Raise(u64_at(frame, 1))),
+            (Some(b'G'), 9) => Ok(ToWorker::Gil(u64_at(frame, 1))),
             (Some(b'S'), 1) => Ok(ToWorker::Stop),
             _ => Err(Malformed("control frame")),
         }
@@ -180,6 +184,8 @@ pub enum FromWorker {
     Ready(String),
     /// `p`: answer of a ping.
     Pong(u64),
+    /// `g`: Python's lock could be had.
+    Gil(u64),
     /// `f`: why the worker is about to exit.
     Failure(String),
 }
@@ -196,6 +202,7 @@ impl FromWorker {
             }
             FromWorker::Ready(text) => texted(b'r', text),
             FromWorker::Pong(n) => numbered(b'p', *n),
+            FromWorker::Gil(n) => numbered(b'g', *n),
             FromWorker::Failure(text) => texted(b'f', text),
         }
     }
@@ -214,6 +221,7 @@ impl FromWorker {
             }
             (Some(b'r'), _) => Ok(FromWorker::Ready(text())),
             (Some(b'p'), 9) => Ok(FromWorker::Pong(u64_at(frame, 1))),
+            (Some(b'g'), 9) => Ok(FromWorker::Gil(u64_at(frame, 1))),
             (Some(b'f'), _) => Ok(FromWorker::Failure(text())),
             _ => Err(Malformed("control frame")),
         }

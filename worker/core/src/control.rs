@@ -108,7 +108,7 @@ impl Control {
         unsafe { libc::_exit(1) }
     }
 
-    fn run(&self, mut input: std::fs::File, interrupter: &Interrupter) {
+    fn run(self: &Arc<Self>, mut input: std::fs::File, interrupter: &Interrupter) {
         let mut frame = Vec::new();
         while read_frame(&mut input, &mut frame).is_ok() {
             let Ok(command) = ToWorker::decode(&frame) else { break };
@@ -117,6 +117,10 @@ impl Control {
                 ToWorker::Ping(token) => self.send(&FromWorker::Pong(token)),
                 ToWorker::Interrupt(id) => interrupter.interrupt(id, Until::Ended),
                 ToWorker::Raise(id) => interrupter.interrupt(id, Until::Raised),
+                ToWorker::Gil(token) => {
+                    let control = self.clone();
+                    interrupter.with_gil_once(Box::new(move || control.send(&FromWorker::Gil(token))));
+                }
                 ToWorker::Stop => {
                     self.stop.store(true, Ordering::Release);
                     // Only a counter near its maximum could refuse this.

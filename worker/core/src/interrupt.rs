@@ -177,7 +177,13 @@ pub enum Until {
 
 /// The way to the interrupter thread.
 #[derive(Clone, Debug)]
-pub struct Interrupter(mpsc::Sender<(u64, Until)>);
+pub struct Interrupter(mpsc::Sender<Order>);
+
+/// What the interrupter thread is told.
+enum Order {
+    Interrupt(u64, Until),
+    Gil(Box<dyn FnOnce() + Send>),
+}
 
 impl Interrupter {
     /// Starts the thread. The caller blocks all signals first, so that the thread receives none.
@@ -193,7 +199,12 @@ impl Interrupter {
     /// Interrupts request `id`. Does nothing if it is not running.
     pub fn interrupt(&self, id: u64, until: Until) {
         // The thread ends with the process only.
-        let _ = self.0.send((id, until));
+        let _ = self.0.send(Order::Interrupt(id, until));
+    }
+
+    /// Calls `then` when the thread had Python's lock once. Never, if somebody keeps that.
+    pub fn with_gil_once(&self, then: Box<dyn FnOnce() + Send>) {
+        let _ = self.0.send(Order::Gil(then));
     }
 }
 
@@ -206,7 +217,7 @@ struct Attempt {
     set: bool,
 }
 
-fn repeat(receiver: &mpsc::Receiver<(u64, Until)>, main: libc::pthread_t) {
+fn repeat(receiver: &mpsc::Receiver<Order>, main: libc::pthread_t) {
     let mut active: Vec<Attempt> = Vec::new();
     loop {
         let received = match active.iter().map(|attempt| attempt.due).min() {
@@ -214,12 +225,17 @@ fn repeat(receiver: &mpsc::Receiver<(u64, Until)>, main: libc::pthread_t) {
             Some(due) => receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
-            Ok((id, until)) => {
+            Ok(Order::Interrupt(id, until)) => {
                 // One that is to end is not interrupted once more.
                 if active.iter().all(|other| (other.id, other.until) != (id, Until::Ended)) {
                     active.retain(|other| other.id != id);
                     active.push(Attempt { id, until, due: Instant::now(), set: false });
                 }
+            }
+            Ok(Order::Gil(then)) => {
+                // SAFETY: Ensure and Release pair up.
+                unsafe { ffi::PyGILState_Release(ffi::PyGILState_Ensure()) };
+                then();
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,

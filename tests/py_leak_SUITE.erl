@@ -1,0 +1,218 @@
+%% What must not grow: nothing is left of callers that are killed at any moment, nor of an application that was stopped.
+%% PY_LEAK_CALLERS sets how many callers are killed (default 10000), PY_LEAK_STARTS how often the application starts (default 50).
+-module(py_leak_SUITE).
+
+-compile([export_all, nowarn_export_all]).
+-include_lib("stdlib/include/assert.hrl").
+
+suite() -> [{timetrap, {seconds, 300}}].
+
+all() -> [killed_callers, living_caller, restarts].
+
+init_per_suite(Config) ->
+    ok = py_test:start([{num_workers, 2}]),
+    Config.
+
+end_per_suite(_Config) ->
+    py_test:stop().
+
+number(Variable, Default) ->
+    list_to_integer(os:getenv(Variable, Default)).
+
+define() ->
+    ok = py:register_function(echo, fun(Args) -> Args end),
+    ok = py:register_function(nap, fun([Time]) -> receive after Time -> ok end end),
+    py_test:define(<<"
+        import asyncio, gc, time
+        class Box:
+            alive = 0
+            def __init__(self):
+                Box.alive += 1
+            def __del__(self):
+                Box.alive -= 1
+        async def co(seconds, box=None):
+            await asyncio.sleep(seconds)
+            return box
+        def calling(n):
+            import erlang
+            box = Box()
+            for _ in range(n):
+                erlang.nap(1)
+            return erlang.echo(1)
+        def objects():
+            gc.collect()
+            return len(gc.get_objects())
+    ">>).
+
+%% What the node and its workers hold, each of which must be nothing when nobody waits for an answer.
+held() ->
+    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+    Workers = [py_nif:worker_info(Worker) || {_, _, Worker, _, #{state := ready}} <- py_pool:workers()],
+    Native = maps:with([slab_in_use, waiting, leases, blobs], py_nif:nif_info()),
+    Native#{
+        permits => py_nif:permits(),
+        callbacks => map_size(sys:get_state(py_callback)),
+        in_flight => lists:sum([N || #{in_flight := N} <- Workers]),
+        handles => lists:sum([N || #{handles := N} <- Workers]),
+        objects => lists:sum([N || #{objects := N} <- Workers]),
+        boxes => lists:sum(on_workers(<<"Box.alive">>)),
+        tasks => lists:sum(on_workers(<<"len([t for t in __import__('gc').get_objects() if isinstance(t, asyncio.Task) and not t.done()])">>))
+    }.
+
+on_workers(Code) ->
+    [
+        begin
+            {ok, Value} = py_request:sync(Worker, {eval, Code, []}, 20000, 0),
+            Value
+        end
+     || {_, default, Worker, _, #{state := ready}} <- py_pool:workers()
+    ].
+
+nothing_held() ->
+    py_test:until(fun() ->
+        Held = held(),
+        lists:all(fun(N) -> N =:= 0 end, maps:values(Held)) orelse Held
+    end).
+
+%% covers: py:call/5, py:call_async/3, py:cast/3
+killed_callers(_) ->
+    ok = define(),
+    Before = py_test:os_pids(default),
+    ok = storm(500),
+    nothing_held(),
+    Objects = on_workers(<<"objects()">>),
+    ok = storm(number("PY_LEAK_CALLERS", "10000")),
+    nothing_held(),
+    After = on_workers(<<"objects()">>),
+    ct:pal("Python objects of each worker before ~p and after ~p", [Objects, After]),
+    %% Caches and free lists differ a little.
+    [?assert(B < A + 1000) || {A, B} <- lists:zip(Objects, After)],
+    ?assertEqual(Before, py_test:os_pids(default)),
+    %% Segments of their own are a table of 64: each one that was lost would be missing here.
+    Large = binary:copy(<<"x">>, 3000000),
+    Refs = [py:call_async(builtins, str, [Large]) || _ <- lists:seq(1, 50)],
+    [{ok, Large} = py:await(Ref) || Ref <- Refs],
+    {ok, 2.0} = py:call(math, sqrt, [4]).
+
+storm(0) ->
+    ok;
+storm(Count) ->
+    Size = min(Count, 100),
+    Callers = [spawn_monitor(fun() -> work(rand:uniform(12)) end) || _ <- lists:seq(1, Size)],
+    lists:foreach(
+        fun({Pid, _}) ->
+            case rand:uniform(4) of
+                1 -> receive after 1 -> ok end;
+                2 -> erlang:yield();
+                _ -> ok
+            end,
+            exit(Pid, kill)
+        end,
+        Callers
+    ),
+    [receive {'DOWN', Monitor, process, _, _} -> ok end || {_, Monitor} <- Callers],
+    storm(Count - Size).
+
+%% Callers do this until they are killed.
+work(1) -> again(1, py:call(math, sqrt, [16]));
+work(2) -> again(2, py:call(time, sleep, [0.001], #{}, infinity));
+work(3) -> again(3, py:call('__main__', calling, [3], #{}, infinity));
+work(4) -> again(4, py:call(builtins, len, [binary:copy(<<"x">>, 100000)]));
+work(5) -> again(5, py:eval(<<"b'x' * 300000">>));
+work(6) -> again(6, py:call(builtins, str, [binary:copy(<<"x">>, 2000000)]));
+work(7) -> again(7, py:call('__main__', 'Box', [], #{}, #{return => ref}));
+work(8) -> again(8, py:eval(<<"[Box(), Box()]">>, #{}, #{unknown => ref}));
+work(9) -> again(9, py:call('__main__', co, [0.001], #{}, infinity));
+work(10) -> again(10, [py:call_async('__main__', calling, [1]) || _ <- lists:seq(1, 3)]);
+work(11) -> again(11, py:exec(<<"time.sleep(0.0005)">>, #{timeout => infinity, pool => default}));
+work(12) -> again(12, py_semaphore:acquire(1000)).
+
+again(Kind, _) ->
+    work(Kind).
+
+%% A process that lives long is watched by nothing that is over.
+living_caller(_) ->
+    ok = define(),
+    {monitored_by, Before} = process_info(self(), monitored_by),
+    [
+        begin
+            {ok, none} = py:call(time, sleep, [0.0002]),
+            Ref = py:call_async(time, sleep, [0.0002]),
+            case N rem 3 of
+                0 -> {ok, none} = py:await(Ref);
+                1 -> ok = py:cancel(Ref);
+                2 -> {error, timeout} = py:await(py:call_async(time, sleep, [10]), 0), {ok, none} = py:await(Ref)
+            end
+        end
+     || N <- lists:seq(1, 600)
+    ],
+    nothing_held(),
+    py_test:until(fun() ->
+        erlang:garbage_collect(),
+        element(2, process_info(self(), monitored_by)) -- Before =:= []
+    end),
+    ?assertEqual([], py_test:mailbox()).
+
+%% The application starts and stops many times in one node.
+restarts(_) ->
+    py_test:stop(),
+    Files = shared_files(),
+    _ = [run_once() || _ <- lists:seq(1, 5)],
+    Before = node_holds(),
+    Starts = number("PY_LEAK_STARTS", "50"),
+    _ = [run_once() || _ <- lists:seq(1, Starts)],
+    %% What threads and processes of the system leave goes at its own pace.
+    py_test:until(fun() -> maps:without([rss], node_holds()) =:= maps:without([rss], Before) orelse node_holds() end),
+    #{rss := RssBefore} = Before,
+    #{rss := RssAfter} = node_holds(),
+    ct:pal("~b starts: ~p, then ~b KiB resident", [Starts, Before, RssAfter]),
+    %% One incarnation's memory, lost each time, would be more than a hundred times that.
+    ?assert(RssAfter - RssBefore < 20000),
+    ?assertEqual(Files, shared_files()),
+    ok = py_test:start([{num_workers, 2}]).
+
+run_once() ->
+    ok = py_test:start([{num_workers, 2}]),
+    ok = define(),
+    {ok, 4.0} = py:call(math, sqrt, [16]),
+    {ok, [1]} = py:call('__main__', calling, [1]),
+    {ok, {py_object, _}} = py:call('__main__', 'Box', [], #{}, #{return => ref}),
+    {ok, 3000000} = py:call(builtins, len, [binary:copy(<<"x">>, 3000000)]),
+    {ok, <<"xx", _/binary>>} = py:eval(<<"b'x' * 3000000">>),
+    {ok, none} = py:call('__main__', co, [0]),
+    {ok, [{ok, 2.0}]} = py:parallel([{math, sqrt, [4]}]),
+    Ref = py:call_async(time, sleep, [60]),
+    ok = py:state_store(key, value),
+    ok = py:cancel(Ref),
+    %% As a program would leave it behind.
+    ok = py_pool:start_pool(left_behind, #{num_workers => 1}),
+    py_test:stop().
+
+node_holds() ->
+    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+    #{
+        processes => length(processes()),
+        ports => length(erlang:ports()),
+        tables => length(ets:all()),
+        terms => length([K || {K, _} <- persistent_term:get(), is_ours(K)]),
+        atoms => erlang:system_info(atom_count),
+        descriptors => length(element(2, file:list_dir("/proc/self/fd"))),
+        threads => length(element(2, file:list_dir("/proc/self/task"))),
+        memfds => length([Line || Line <- lines("/proc/self/maps"), string:find(Line, "memfd:") =/= nomatch]),
+        rss => resident()
+    }.
+
+is_ours({Key, _}) -> lists:prefix("py_", atom_to_list(Key));
+is_ours(Key) when is_atom(Key) -> lists:prefix("py_", atom_to_list(Key));
+is_ours(_) -> false.
+
+lines(File) ->
+    {ok, Bytes} = file:read_file(File),
+    binary:split(Bytes, <<"\n">>, [global]).
+
+resident() ->
+    [Line] = [L || <<"VmRSS:", L/binary>> <- lines("/proc/self/status")],
+    binary_to_integer(hd(string:lexemes(Line, "\t kB"))).
+
+shared_files() ->
+    lists:sort(filelib:wildcard("/dev/shm/*") ++ filelib:wildcard("/tmp/*erlang_python*")).

@@ -15,7 +15,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [every_function, junk_values, junk_options].
+all() -> [every_function, other_modules, junk_values, junk_options].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -57,6 +57,34 @@ every_function(_) ->
         ct:log("~b calls of ~b functions", [length(Calls), length(Functions)]),
         wrong([{py, F, Args} || {F, Args} <- Calls], fun accepted/2)
     end).
+
+%% covers: py_semaphore:acquire/1, py_semaphore:set_max_concurrent/1, py_pool:resize/2, py_callback:register/2, py_callback:lookup/1
+other_modules(_) ->
+    unharmed(fun() ->
+        Max = py_semaphore:max_concurrent(),
+        Names = [default, <<"default">>, no_such_pool],
+        Calls = [
+            pick([
+                {py_semaphore, acquire, [junk()]},
+                {py_semaphore, set_max_concurrent, [pick([junk(), 16384])]},
+                {py_pool, start_pool, [pick([junk(), name]), junk_settings()]},
+                {py_pool, resize, [pick([junk() | Names]), junk()]},
+                {py_pool, get_stats, [junk()]},
+                {py_pool, stop_pool, [junk()]},
+                {py_callback, register, [junk(), junk()]},
+                {py_callback, unregister, [junk()]},
+                {py_callback, lookup, [junk()]}
+            ])
+         || _ <- lists:seq(1, 10 * calls())
+        ],
+        Wrong = wrong(Calls, fun(_, Result) -> is_result(Result) orelse is_map(Result) end),
+        ok = py_semaphore:set_max_concurrent(Max),
+        Wrong
+    end).
+
+%% Such that no pool starts.
+junk_settings() ->
+    pick([self(), #{nonsense => junk()}, [{nonsense, junk()}], [{num_workers, {junk()}}], #{num_workers => pick([0, -1, 1.5, one])}, [{junk()}]]).
 
 %% Valid calls with junk among the values: Python sees it, or it is refused.
 %% covers: py:call/4, py:call_async/3

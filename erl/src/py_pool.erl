@@ -62,7 +62,9 @@ start_pool(Name, Options) when is_atom(Name), Name =/= undefined ->
     case py_config:pool(Name, Options) of
         {ok, Config} -> start_checked(Name, Config);
         {error, _} = Error -> Error
-    end.
+    end;
+start_pool(_Name, _Options) ->
+    {error, {badarg, pool}}.
 
 %% @private
 -spec start_checked(atom(), py_config:pool_config()) -> ok | {error, term()}.
@@ -118,7 +120,9 @@ stop_pool(Name) ->
 %% stay while they are bound and one more for the others; what is too many goes when bindings end.
 -spec resize(atom(), pos_integer()) -> ok | {error, term()}.
 resize(Name, Size) when is_integer(Size), Size > 0 ->
-    call(Name, {resize, Size}, infinity).
+    call(Name, {resize, Size}, infinity);
+resize(_Name, _Size) ->
+    {error, {badarg, size}}.
 
 %% @private Starts one more worker than there are, within `max_workers'; `replace': in the place of an idle one if there may be no more.
 -spec grow(atom(), add | replace) -> {ok, WorkerId :: non_neg_integer()} | {full, Present :: non_neg_integer()} | {error, term()}.

@@ -6,12 +6,17 @@
 
 -export([acquire/1, release/0, current/0, max_concurrent/0, set_max_concurrent/1]).
 
+%% The longest time that a receive waits, and more requests than there can be.
+-define(MAX, 16#ffffffff).
+
 %% @doc Takes a permit for the calling process; waits for at most `Timeout' ms.
--spec acquire(timeout()) -> ok | {error, max_concurrent}.
+-spec acquire(timeout()) -> ok | {error, max_concurrent | {badarg, timeout}}.
 acquire(infinity) ->
     granted(py_nif:acquire(), infinity);
-acquire(Timeout) when is_integer(Timeout), Timeout >= 0 ->
-    granted(py_nif:acquire(), erlang:monotonic_time(millisecond) + Timeout).
+acquire(Timeout) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX ->
+    granted(py_nif:acquire(), erlang:monotonic_time(millisecond) + Timeout);
+acquire(_) ->
+    {error, {badarg, timeout}}.
 
 -spec granted(ok | {wait, py_nif:token()}, infinity | integer()) -> ok | {error, max_concurrent}.
 granted(ok, _Deadline) ->
@@ -44,6 +49,8 @@ max_concurrent() ->
     py_nif:max_permits().
 
 %% @doc Changes the bound; requests in flight keep their permits.
--spec set_max_concurrent(pos_integer()) -> ok.
-set_max_concurrent(Max) when is_integer(Max), Max > 0 ->
-    py_nif:set_max_permits(Max).
+-spec set_max_concurrent(pos_integer()) -> ok | {error, {badarg, max_concurrent}}.
+set_max_concurrent(Max) when is_integer(Max), Max > 0, Max =< ?MAX ->
+    py_nif:set_max_permits(Max);
+set_max_concurrent(_) ->
+    {error, {badarg, max_concurrent}}.

@@ -119,11 +119,15 @@ rounds() ->
 
 %% Interrupts aimed at one of several requests.
 
-%% covers: py:cancel/1, py:spawn_call/5
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_sleepers(Config) -> interrupted(Config, victim, sleeper, [sleep, loop, read, await]).
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_slices(Config) -> interrupted(Config, victim, slices, [sleep, loop, read, callback, await]).
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_loops(Config) -> interrupted(Config, victim, loop, [sleep, loop, read, callback, await]).
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_readers(Config) -> interrupted(Config, victim, reader, [sleep, loop, read, await]).
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_callbacks(Config) -> interrupted(Config, victim, caller, [sleep, loop, read, callback, await]).
 
 %% Every victim that started is hit, no bystander is.
@@ -177,7 +181,7 @@ stand_by(Pool, Kind, N) ->
     end.
 
 %% Deadlines of all kinds of work, in random order, beside work that must not notice.
-%% covers: py:call/5
+%% covers: py:call/5, guarantee:neighbours, guarantee:deadline
 timeouts_beside(Config) ->
     [Worker] = py_test:os_pids(pool(Config)),
     {_, Results} = beside_bystanders(Config, [sleep, loop, read, callback, await], fun() ->
@@ -192,6 +196,7 @@ timeouts_beside(Config) ->
     ?assertEqual([Worker], py_test:os_pids(pool(Config))).
 
 %% C code that keeps the GIL for ever takes its neighbours along, soon, and they learn why.
+%% covers: guarantee:deadline
 gil_is_kept(Config) ->
     Pool = pool(Config),
     Beside = py:spawn_call(time, sleep, [3600], #{}, #{pool => Pool, timeout => infinity}),
@@ -206,6 +211,7 @@ in_flight(Pool) ->
     maps:get(pending_requests, py_pool:get_stats(Pool)).
 
 %% A request that cannot be interrupted goes when its neighbour has finished; new work is served meanwhile.
+%% covers: guarantee:neighbours
 neighbour_finishes(Config) ->
     Pool = pool(Config),
     [Worker] = py_test:os_pids(Pool),
@@ -228,6 +234,7 @@ neighbour_finishes(Config) ->
     py_test:until(fun() -> not py_test:alive(Worker) end).
 
 %% With one executor, too: one that waits for an Erlang function is a neighbour of the one that runs meanwhile.
+%% covers: guarantee:neighbours
 waiting_neighbour_finishes(Config) ->
     Pool = pool(Config),
     Self = self(),
@@ -249,6 +256,7 @@ waiting_neighbour_finishes(Config) ->
     py_test:until(fun() -> not py_test:alive(Worker) end).
 
 %% A deadline does not wait for the worker that the request waits for.
+%% covers: guarantee:deadline
 queued_timeouts(Config) ->
     Pool = pool(Config),
     Busy = py:spawn_call(builtins, exec, [<<"import time\nend = time.monotonic() + 4\nwhile time.monotonic() < end: pass">>, #{}], #{}, #{pool => Pool}),
@@ -278,6 +286,7 @@ queued_timeouts(Config) ->
 
 %% Executors share the GIL in slices of half a millisecond. Other work on the machine disturbs single measurements: one good
 %% one shows it.
+%% covers: guarantee:fair
 short_call_beside_long(Config) ->
     Pool = pool(Config),
     Long = py:spawn_call('__main__', loop, [], #{}, #{pool => Pool, timeout => infinity}),
@@ -303,6 +312,7 @@ p99_below(Limit, Pool, Tries) ->
     end.
 
 %% C functions run no bytecode, where threads take turns.
+%% covers: guarantee:fair
 background_thread(Config) ->
     Pool = pool(Config),
     ok = py:exec(<<"
@@ -340,6 +350,7 @@ call_until(End, Pool, N) ->
     end.
 
 %% The main thread runs signal handlers while it waits for work.
+%% covers: guarantee:fair
 alarm_in_idle_worker(Config) ->
     Pool = pool(Config),
     ok = py:exec(<<"
@@ -365,6 +376,7 @@ alarm_within(Limit, Pool, Tries) ->
     end.
 
 %% What belongs to a thread goes on working when another request has run in between.
+%% covers: guarantee:callback_once
 sqlite_connection(Config) ->
     Pool = pool(Config),
     Self = self(),

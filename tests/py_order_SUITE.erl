@@ -60,7 +60,7 @@ ways() ->
 way(N) ->
     lists:nth(1 + N rem length(ways()), ways()).
 
-%% covers: py:call/3, py:call_async/3, py:eval/2
+%% covers: guarantee:send_before_reply, erlang.send
 sent_before_answer(_) ->
     [
         begin
@@ -79,6 +79,7 @@ sent_before_answer(_) ->
     ok.
 
 %% Another process has its message by then, too, also where it is known by name.
+%% covers: guarantee:send_before_reply
 sent_to_others_before_answer(_) ->
     Receiver = spawn_link(fun Hold() -> receive stop -> ok end, Hold end),
     true = register(py_order_suite_receiver, Receiver),
@@ -96,6 +97,7 @@ sent_to_others_before_answer(_) ->
     unlink(Receiver),
     exit(Receiver, kill).
 
+%% covers: guarantee:send_before_reply
 sent_by_threads(_) ->
     [
         begin
@@ -106,6 +108,7 @@ sent_by_threads(_) ->
     ],
     ok.
 
+%% covers: guarantee:send_before_reply
 sent_from_coroutines(_) ->
     [
         begin
@@ -116,6 +119,7 @@ sent_from_coroutines(_) ->
     ],
     ok.
 
+%% covers: guarantee:send_before_reply
 sent_before_failure(_) ->
     [
         begin
@@ -127,6 +131,7 @@ sent_before_failure(_) ->
     ok.
 
 %% Small messages do not overtake large ones.
+%% covers: guarantee:order
 sent_in_order(_) ->
     Sizes = [element(1 + N rem 4, {1, 30000, 10, 2000000}) || N <- lists:seq(1, 200)],
     {ok, none} = py:call('__main__', tell_many, [self(), Sizes]),
@@ -138,7 +143,7 @@ sent_in_order(_) ->
     ok.
 
 %% One process, one worker: whatever the kind of call and the size of its arguments, it starts in its turn.
-%% covers: py:call_async/3, py:spawn_call/5, py:cast/3
+%% covers: py:spawn_call/5, guarantee:order
 started_in_order(_) ->
     ok = py_pool:start_pool(in_order, #{num_workers => 1}),
     On = #{pool => in_order, timeout => infinity},

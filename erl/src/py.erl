@@ -249,9 +249,11 @@ cancel(_) ->
 %% @doc Raises `erlang.Interrupted' in an asynchronous call that runs, or in what runs on a context; in a coroutine it arrives as `asyncio.CancelledError'.
 %% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
 %% begun, or has ended.
--spec interrupt(reference() | context()) -> ok | not_running.
+-spec interrupt(reference() | context()) -> ok | not_running | {error, {badarg, ref}}.
 interrupt(Ref) when is_reference(Ref) ->
-    py_request:interrupt(Ref).
+    py_request:interrupt(Ref);
+interrupt(_) ->
+    {error, {badarg, ref}}.
 
 %% Objects that stay in their worker.
 

@@ -284,8 +284,8 @@ serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
     ?LOG_WARNING("~ts: unexpected frame ~tp; the worker is killed", [name(Data), Frame]),
     ok = kill(corrupt, Data),
     {keep_state, Data};
-serving(info, {py_cast_failed, Text}, _State, Data) ->
-    ?LOG_WARNING("~ts: a cast failed: ~ts", [name(Data), Text]),
+serving(info, {py_cast_failed, Reason}, _State, Data) ->
+    ?LOG_WARNING("~ts: a cast failed: ~0tp", [name(Data), Reason]),
     keep_state_and_data;
 serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).

@@ -145,7 +145,9 @@ with_context(Fun) when is_function(Fun, 0); is_function(Fun, 1) ->
     case acquire(default, false) of
         {ok, Context} -> with_context(Fun, Context);
         {error, _} = Error -> Error
-    end.
+    end;
+with_context(_) ->
+    {error, {badarg, function}}.
 
 -spec with_context(fun(() -> Result) | fun((context()) -> Result), context()) -> Result.
 with_context(Fun, Context) when is_function(Fun, 1) ->

@@ -8,7 +8,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        activate, restored, path_files, editable_importer, switch, later_workers, changed_meanwhile, children_of_worker, invalid, other_version, info,
+        activate, restored, path_files, editable_importer, switch, later_workers, changed_meanwhile, bound_worker, children_of_worker, invalid, other_version, info,
         ensure_creates, ensure_again_is_fast, ensure_adopts, ensure_failure_leaves_nothing, ensure_not_a_venv, ensure_two_at_once, ensure_bad_arguments,
         ensure_timeout, ensure_caller_dies, ensure_unfinished, ensure_installs, ensure_file_of_requirements, ensure_from_the_registry,
         ensure_with_uv, option_venv, option_venv_with_python, option_venv_of_other_version, not_started
@@ -172,6 +172,28 @@ changed_meanwhile(Config) ->
     [{<<"/mine">>, <<"/last">>, <<"changed">>}] = everywhere(<<"(sys.path[0], sys.path[-1], os.environ['VIRTUAL_ENV'])">>),
     ['ModuleNotFoundError'] = where(),
     ok = py:exec_all(<<"sys.path.remove('/mine'); sys.path.remove('/last'); del os.environ['VIRTUAL_ENV']">>).
+
+%% An environment that was entered or left while somebody had the worker is there, or gone, when it is put back.
+%% covers: py:activate_venv/1, py:deactivate_venv/0
+bound_worker(Config) ->
+    Seen = fun() -> py:eval(<<"(__import__('importlib').util.find_spec('where') is not None, __import__('os').environ.get('VIRTUAL_ENV'))">>) end,
+    ok = py:exec_all(<<"import importlib.util">>),
+    First = proplists:get_value(first, Config),
+    [Before] = state(),
+    ok = py:bind(),
+    {ok, OsPid} = py:call(os, getpid, []),
+    ok = py:exec(<<"import sys, os\nsys.path.insert(0, '/of/the/owner')\nos.environ['OF_THE_OWNER'] = '1'">>),
+    ok = py:activate_venv(First),
+    ?assertEqual({ok, {true, text(First)}}, Seen()),
+    ok = py:unbind(),
+    ?assertEqual([{true, text(First)}], lists:usort([V || _ <- lists:seq(1, 20), {ok, V} <- [Seen()]])),
+    [false] = everywhere(<<"'/of/the/owner' in __import__('sys').path or 'OF_THE_OWNER' in __import__('os').environ">>),
+    ok = py:bind(),
+    ok = py:exec(<<"import sys\nsys.path.append('/of/the/owner')">>),
+    ok = py:deactivate_venv(),
+    ok = py:unbind(),
+    ?assertEqual([Before], state()),
+    true = lists:member(OsPid, py_test:os_pids(default)).
 
 %% Programs that a worker starts find the environment on PATH.
 %% covers: py:activate_venv/1

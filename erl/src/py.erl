@@ -13,8 +13,10 @@
 -export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2]).
 -export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
 -export([ctx_call/4, ctx_call/5, ctx_call/6, ctx_eval/2, ctx_eval/3, ctx_eval/4, ctx_exec/2, ctx_exec/3]).
+-export([ctx_async_call/4, ctx_async_call/5]).
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1]).
+-export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
@@ -176,6 +178,16 @@ ctx_exec(Context, Code) ->
 ctx_exec(Context, Code, Options) ->
     done(py_context:sync(Context, {exec, Code}, Options)).
 
+%% @doc As {@link async_call/3}, on the event loop of a context.
+-spec ctx_async_call(context(), name(), name(), args()) -> reference().
+ctx_async_call(Context, Module, Function, Args) ->
+    py_context:on_loop(Context, {call, Module, Function, Args, []}).
+
+%% @doc As {@link async_call/4}, on the event loop of a context.
+-spec ctx_async_call(context(), name(), name(), args(), kwargs()) -> reference().
+ctx_async_call(Context, Module, Function, Args, Kwargs) ->
+    py_context:on_loop(Context, {call, Module, Function, Args, Kwargs}).
+
 %% Asynchronous work.
 
 %% @doc Starts a call; the answer is a message `{py_response, Ref, {ok, Value}}' or `{py_error, Ref, Reason}', or
@@ -254,6 +266,48 @@ interrupt(Ref) when is_reference(Ref) ->
     py_request:interrupt(Ref);
 interrupt(_) ->
     {error, {badarg, ref}}.
+
+%% Work of an event loop: coroutines run side by side in one worker.
+
+%% @doc Starts a call on an event loop; the answer is a message `{py_result, Ref, Value}' or `{py_error, Ref, Reason}', or
+%% comes from {@link async_await/1}. Coroutine functions and functions of module asyncio run on the loop, other functions
+%% in a thread beside it. The loop is that of pool `async', or of the worker that the calling process is tied to. No deadline of its own.
+-spec async_call(name(), name(), args()) -> reference().
+async_call(Module, Function, Args) ->
+    py_async_driver:submit(Module, Function, Args, []).
+
+%% @doc As {@link async_call/3}, with keyword arguments.
+-spec async_call(name(), name(), args(), kwargs()) -> reference().
+async_call(Module, Function, Args, Kwargs) ->
+    py_async_driver:submit(Module, Function, Args, Kwargs).
+
+%% @doc As {@link async_call/4}, with a timeout, after which the answer is `{py_error, Ref, timeout}', or options.
+-spec async_call(name(), name(), args(), kwargs(), options()) -> reference().
+async_call(Module, Function, Args, Kwargs, Options) ->
+    py_async_driver:submit(Module, Function, Args, Kwargs, Options).
+
+%% @doc Runs calls side by side on the event loop of one worker and returns their values in order. The first failure is
+%% that of the whole, and cancels the rest.
+-spec async_gather([call()]) -> {ok, [term()]} | {error, reason()}.
+async_gather(Calls) ->
+    py_async_driver:gather(Calls, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link async_gather/1}, with a timeout for the whole or options. With `return_exceptions => true' nothing is cancelled,
+%% and each place has `{ok, Value}' or `{error, Reason}'.
+-spec async_gather([call()], options() | #{return_exceptions => boolean(), atom() => term()}) ->
+    {ok, [term()]} | {error, reason()}.
+async_gather(Calls, Options) ->
+    py_async_driver:gather(Calls, Options).
+
+%% @doc All items of an asynchronous generator, collected on the event loop.
+-spec async_stream(name(), name(), args()) -> {ok, [term()]} | {error, reason()}.
+async_stream(Module, Function, Args) ->
+    py_async_driver:stream(Module, Function, Args, []).
+
+%% @doc As {@link async_stream/3}, with keyword arguments.
+-spec async_stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
+async_stream(Module, Function, Args, Kwargs) ->
+    py_async_driver:stream(Module, Function, Args, Kwargs).
 
 %% Objects that stay in their worker.
 

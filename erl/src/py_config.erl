@@ -17,7 +17,7 @@
 -define(APP, erlang_python).
 
 %% Options of the node; all others are options of a pool and defaults for all pools.
--define(NODE_KEYS, [max_concurrent, pools, num_subinterp_workers]).
+-define(NODE_KEYS, [max_concurrent, pools, num_subinterp_workers, num_async_workers]).
 
 %% @doc Checks the application environment.
 -spec load() -> {ok, config()} | {error, reason()}.
@@ -62,15 +62,25 @@ pool_options(Options) ->
 pool(Name, Own, Env) ->
     ok = check_all(Own, fun(Key) -> known(Key) andalso not lists:member(Key, ?NODE_KEYS) end),
     Given = maps:merge(maps:without(?NODE_KEYS, maps:with(keys(), Env)), Own),
-    Workers = maps:get(num_workers, Given, erlang:system_info(schedulers_online)),
+    Online = erlang:system_info(schedulers_online),
     NumWorkers =
         case Name of
-            parallel -> maps:get(num_workers, Own, maps:get(num_subinterp_workers, Env, erlang:system_info(schedulers_online)));
-            _ -> Workers
+            parallel -> maps:get(num_workers, Own, maps:get(num_subinterp_workers, Env, Online));
+            async -> maps:get(num_workers, Own, maps:get(num_async_workers, Env, 1));
+            _ -> maps:get(num_workers, Given, Online)
+        end,
+    Kind = maps:get(kind, Own, case Name of async -> async; _ -> sync end),
+    Executors =
+        case Kind of
+            %% As asyncio's own executor; the threads are started when they are needed.
+            async -> maps:get(num_executors, Own, min(32, Online + 4));
+            sync -> maps:get(num_executors, Given, 1)
         end,
     Config = maps:merge(defaults(), Given#{
+        kind => Kind,
         num_workers => NumWorkers,
-        max_workers => maps:get(max_workers, Given, 4 * NumWorkers)
+        num_executors => Executors,
+        max_workers => maps:get(max_workers, case Name of async -> Own; _ -> Given end, 4 * NumWorkers)
     }),
     consistent(Config).
 
@@ -84,6 +94,8 @@ consistent(Config) ->
 
 defaults() ->
     #{
+        kind => sync,
+        loop => asyncio,
         num_executors => 1,
         max_threads => 256,
         python => undefined,
@@ -135,6 +147,9 @@ names(Known) ->
 check(num_workers, N) -> positive(N);
 check(max_workers, N) -> positive(N);
 check(num_subinterp_workers, N) -> positive(N);
+check(num_async_workers, N) -> positive(N);
+check(kind, K) -> K =:= sync orelse K =:= async orelse "sync, or async (its workers serve from an event loop)";
+check(loop, L) -> L =:= asyncio orelse L =:= uvloop orelse "asyncio or uvloop";
 check(num_executors, N) -> positive(N);
 check(max_threads, N) -> positive(N);
 check(max_concurrent, N) -> positive(N);
@@ -157,7 +172,7 @@ check(segments, S) ->
     S =:= auto orelse S =:= named orelse "auto (sealed memfds where the system has them) or named (named shared memory)";
 check(inline_budget_us, N) ->
     (is_integer(N) andalso N >= 0 andalso N =< 1000) orelse "a number of microseconds from 0 (never watch) to 1000";
-check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default and parallel are configured by the plain options".
+check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default, async and parallel are configured by the plain options".
 
 positive(N) ->
     (is_integer(N) andalso N > 0 andalso N < 65536) orelse "a positive integer below 65536".
@@ -201,7 +216,7 @@ env(_) -> false.
 pools(Pools) when is_map(Pools); is_list(Pools) ->
     lists:all(
         fun
-            ({Name, Options}) -> is_atom(Name) andalso Name =/= default andalso Name =/= parallel andalso (is_map(Options) orelse is_list(Options));
+            ({Name, Options}) -> is_atom(Name) andalso not lists:member(Name, [default, async, parallel]) andalso (is_map(Options) orelse is_list(Options));
             (_) -> false
         end,
         pairs(Pools)

@@ -14,7 +14,7 @@
 -behaviour(gen_server).
 
 -export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
--export([sync/3, release/1]).
+-export([sync/3, on_loop/2, release/1]).
 -export([start_link/0, create_table/0, changed/1, failed/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -172,6 +172,30 @@ sync(Context, Request, Options) ->
         {{ok, {_, _, undefined}}, false} -> {error, {badarg, context}};
         {{ok, _}, _} -> {error, {bad_option, pool}};
         {{error, _} = Error, _} -> Error
+    end.
+
+%% @doc Starts a request on the event loop of a context's worker, without a deadline; answered with `py_result'. Raises
+%% `context_not_bound' after the context's end.
+-spec on_loop(context(), py_nif:request()) -> reference().
+on_loop(Context, Request) ->
+    case is_context(Context) of
+        true ->
+            case py_request:async(Context, Request, py_result, infinity, py_options:async()) of
+                {Ref, submitted} ->
+                    Ref;
+                {Ref, {refused, {worker_down, _} = Reason}} ->
+                    try seen(Context, {error, Reason}) of
+                        {error, _} -> Ref
+                    catch
+                        error:context_not_bound ->
+                            ok = py_request:cancel(Ref),
+                            error(context_not_bound)
+                    end;
+                {Ref, {refused, _}} ->
+                    Ref
+            end;
+        false ->
+            py_request:refused({badarg, context})
     end.
 
 -spec seen(context(), py:result()) -> py:result().

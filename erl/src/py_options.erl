@@ -1,7 +1,7 @@
 %% @doc The options of one request: what may stand in the place of a timeout.
 -module(py_options).
 
--export([parse/1, no_permit/0, no_handles/0, any_handles/0, of_node/0, for_result/1]).
+-export([parse/1, no_permit/0, no_handles/0, any_handles/0, async/0, of_node/0, for_result/1]).
 
 -export_type([options/0, parsed/0]).
 
@@ -39,6 +39,7 @@
 -define(POOL_HANDLES, (1 bsl 17)).
 -define(ANY_HANDLES, (1 bsl 18)).
 -define(NODE, (1 bsl 24)).
+-define(ASYNC, (1 bsl 19)).
 
 %% @doc Flag of requests that do not count in the semaphore.
 -spec no_permit() -> 1024.
@@ -56,6 +57,10 @@ any_handles() -> ?ANY_HANDLES.
 %% stays when a binding ends.
 -spec of_node() -> 16778240.
 of_node() -> ?NODE bor ?NO_PERMIT.
+
+%% @doc Flag of requests that run functions of module asyncio on the event loop, whatever kind of function they are.
+-spec async() -> 524288.
+async() -> ?ASYNC.
 
 %% @doc Flags without those that say how arguments are read.
 -spec for_result(non_neg_integer()) -> non_neg_integer().

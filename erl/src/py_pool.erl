@@ -158,12 +158,12 @@ get_stats(Name) ->
             }
     end.
 
-%% @private The native pool, started if it is `parallel'.
+%% @private The native pool, started if it is `async' or `parallel'.
 -spec ensure(atom()) -> {ok, py_nif:pool()} | {error, term()}.
 ensure(Name) ->
     case native(Name) of
-        undefined when Name =:= parallel ->
-            case start_pool(parallel, #{}) of
+        undefined when Name =:= async; Name =:= parallel ->
+            case start_pool(Name, #{}) of
                 ok -> ensure_started(Name);
                 {error, already_started} ->
                     case call(Name, await_ready, infinity) of

@@ -4,7 +4,7 @@
 %% that cannot be published at once waits for `{py_go, Token}', in the order of arrival.
 -module(py_request).
 
--export([sync/4, async/4, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
+-export([sync/4, async/4, async/5, start/5, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
 
 -define(ASYNC_PATIENCE, 30000).
 %% The longest that a receive waits.
@@ -73,8 +73,14 @@ drop(Ref, Handle) ->
 -spec async(py_nif:target(), py_nif:request(), timeout(), non_neg_integer()) ->
     {reference(), submitted | {refused, term()}}.
 async(Target, Request, Timeout, Flags) ->
-    Submission = {Target, Request, py_response, Flags},
-    Outcome = py_nif:submit(Target, Request, py_response, Flags, 0),
+    async(Target, Request, py_response, Timeout, Flags).
+
+%% @doc As {@link async/4}; with `py_result' the answer comes as `{py_result, Ref, V}' or `{py_error, Ref, Reason}'.
+-spec async(py_nif:target(), py_nif:request(), py_response | py_result, timeout(), non_neg_integer()) ->
+    {reference(), submitted | {refused, term()}}.
+async(Target, Request, ReplyTo, Timeout, Flags) ->
+    Submission = {Target, Request, ReplyTo, Flags},
+    Outcome = py_nif:submit(Target, Request, ReplyTo, Flags, 0),
     case settle(Outcome, 0, Submission, deadline(min(Timeout, ?ASYNC_PATIENCE))) of
         Handle when is_reference(Handle), is_integer(Timeout) ->
             ok = py_deadline:set(Handle, Timeout),
@@ -87,6 +93,18 @@ async(Target, Request, Timeout, Flags) ->
             {Ref, submitted};
         {error, Reason} ->
             {refused(Reason), {refused, Reason}}
+    end.
+
+%% @doc Submits a request whose answer comes as a message, and gives up after `Timeout' ms without one. What is
+%% refused is not answered.
+-spec start(py_nif:target(), py_nif:request(), py_response | py_result, non_neg_integer(), timeout()) ->
+    {ok, reference()} | {error, term()}.
+start(Target, Request, ReplyTo, Flags, Timeout) ->
+    Submission = {Target, Request, ReplyTo, Flags},
+    case settle(py_nif:submit(Target, Request, ReplyTo, Flags, 0), 0, Submission, deadline(Timeout)) of
+        Handle when is_reference(Handle) -> {ok, Handle};
+        {error, {overloaded, _, _}} -> {error, timeout};
+        {error, _} = Error -> Error
     end.
 
 %% @private Answers a reference of its own with an error.

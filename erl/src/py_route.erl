@@ -2,6 +2,7 @@
 -module(py_route).
 
 -export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
+-export([on_loop/2, loop_target/1, loop_worker/2]).
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process has for itself.
@@ -59,6 +60,56 @@ async(Request, Options) ->
             end;
         {error, Reason} ->
             py_request:refused(Reason)
+    end.
+
+%% @doc As {@link async/2}, answered with `py_result', for work of an event loop: that of the worker that the calling process
+%% is bound or tied to, or of pool `async'.
+-spec on_loop(py_nif:request(), py:options()) -> reference().
+on_loop(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} ->
+            case loop_target(Name) of
+                {ok, Target, More} -> sent(py_request:async(Target, Request, py_result, Timeout, Flags bor More));
+                {error, Reason} -> py_request:refused(Reason)
+            end;
+        {error, Reason} ->
+            py_request:refused(Reason)
+    end.
+
+%% @doc Where work of an event loop goes, and the flags that it needs there.
+-spec loop_target(undefined | atom()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
+loop_target(Name) ->
+    Async = py_options:async(),
+    case {Name, own()} of
+        {undefined, undefined} ->
+            case py_pool:ensure(async) of
+                {ok, Pool} -> {ok, Pool, Async bor py_options:any_handles()};
+                {error, _} = Error -> Error
+            end;
+        {undefined, Lease} ->
+            {ok, Lease, Async bor py_options:any_handles()};
+        _ ->
+            case py_pool:ensure(Name) of
+                {ok, Pool} -> {ok, Pool, Async};
+                {error, _} = Error -> Error
+            end
+    end.
+
+%% @doc As {@link loop_target/1}, one worker; waits for one if there is none.
+-spec loop_worker(undefined | atom(), timeout()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
+loop_worker(Name, Timeout) ->
+    case {Name, own(), loop_target(Name)} of
+        {undefined, Lease, {ok, Lease, _} = Found} -> Found;
+        {_, _, {ok, Pool, Flags}} -> one_of(py_nif:choose(Pool), case Name of undefined -> async; _ -> Name end, Timeout, Flags);
+        {_, _, {error, _} = Error} -> Error
+    end.
+
+one_of({ok, Worker}, _Name, _Timeout, Flags) ->
+    {ok, Worker, Flags};
+one_of({error, no_worker}, Name, Timeout, _Flags) ->
+    case py_pool:await_worker(Name, Timeout) of
+        ok -> loop_worker(Name, Timeout);
+        {error, _} = Error -> Error
     end.
 
 -spec sent({reference(), submitted | {refused, term()}}) -> reference().

@@ -44,7 +44,7 @@
     step :: undefined | {reference(), py_worker_setup:step()},
     log_number = 0 :: non_neg_integer(),
     pinged = 0 :: non_neg_integer(),
-    stuck = #{} :: #{integer() => interrupted | over},
+    stuck = #{} :: #{integer() => interrupted | abandoned | over},
     ready_at :: undefined | integer(),
     failures = 0 :: non_neg_integer(),
     restarts = 0 :: non_neg_integer(),
@@ -172,25 +172,17 @@ serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
 
 %% @private
 -spec ready(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+ready({timeout, {grace, Request}}, over, Data) ->
+    abandon(Request, Data);
+ready({timeout, {abandon, Request}}, over, Data) ->
+    blocked(Request, Data);
+ready(info, {Port, {data, <<"b", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    blocked(Request, Data);
+ready(info, {Port, {data, <<"k", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    end_stuck(Request, Data);
 ready(cast, retire, Data) ->
     leave_pool(Data),
     drain(Data);
-ready({timeout, {grace, Request}}, over, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Grace}} = Data0) ->
-    Data = over(Request, Data0),
-    leave_pool(Data),
-    case only_stuck(Data) of
-        true ->
-            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is killed", [name(Data), Request]),
-            ok = py_nif:worker_kill(Worker, killed),
-            {keep_state, Data};
-        false ->
-            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
-            ok = py_pool:notify(Pool, replace),
-            %% If Python's lock cannot be had, the others do not go on either.
-            ok = send(<<"G", Request:64/little>>, Data),
-            {next_state, draining, Drained, Actions} = drain(Data),
-            {next_state, draining, Drained, [{{timeout, gil}, Grace, kept} | Actions]}
-    end;
 ready(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     _ = [?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]) || is_binary(Check)],
     died(Reason, Data);
@@ -200,6 +192,41 @@ ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} =
     {keep_state, note_exit(Port, Status, Data#data{port = undefined})};
 ready(Type, Event, Data) ->
     serving(Type, Event, ready, Data).
+
+%% A coroutine that swallows its cancellation does no harm to the others: the worker is asked to leave it to itself. It
+%% says so if the request is no coroutine or its event loop is blocked.
+-spec abandon(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
+abandon(Request, #data{spec = #{kill_grace := Grace}, stuck = Stuck} = Data) ->
+    ok = send(<<"A", Request:64/little>>, Data),
+    {keep_state, Data#data{stuck = Stuck#{Request => abandoned}}, [{{timeout, {abandon, Request}}, Grace, over}]}.
+
+%% Nothing that the worker runs will ever end.
+-spec blocked(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
+blocked(Request, #data{worker = Worker} = Data) ->
+    ?LOG_WARNING("~ts: request ~b did not end within kill_grace and its event loop is blocked; the worker is killed", [name(Data), Request]),
+    leave_pool(Data),
+    ok = py_nif:worker_kill(Worker, killed),
+    {keep_state, Data}.
+
+%% A request that nothing but a kill can end.
+-spec end_stuck(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
+end_stuck(Request, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Grace}} = Data0) ->
+    Data = over(Request, Data0),
+    Settled = {{timeout, {abandon, Request}}, cancel},
+    leave_pool(Data),
+    case only_stuck(Data) of
+        true ->
+            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is killed", [name(Data), Request]),
+            ok = py_nif:worker_kill(Worker, killed),
+            {keep_state, Data, [Settled]};
+        false ->
+            ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
+            ok = py_pool:notify(Pool, replace),
+            %% If Python's lock cannot be had, the others do not go on either.
+            ok = send(<<"G", Request:64/little>>, Data),
+            {next_state, draining, Drained, Actions} = drain(Data),
+            {next_state, draining, Drained, [Settled, {{timeout, gil}, Grace, kept} | Actions]}
+    end.
 
 %% State draining: no new work; ends with the work in flight or when its time is over.
 
@@ -231,7 +258,13 @@ draining({timeout, drain}, over, #data{worker = Worker} = Data) ->
     ok = py_nif:worker_kill(Worker, killed),
     {keep_state, Data};
 draining({timeout, {grace, Request}}, over, Data) ->
-    {keep_state, over(Request, Data)};
+    abandon(Request, Data);
+draining({timeout, {abandon, Request}}, over, Data) ->
+    blocked(Request, Data);
+draining(info, {Port, {data, <<"b", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    blocked(Request, Data);
+draining(info, {Port, {data, <<"k", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    {keep_state, over(Request, Data), [{{timeout, {abandon, Request}}, cancel}]};
 draining(info, {py_down, Serial, _, _}, #data{serial = Serial} = Data) ->
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
@@ -268,7 +301,17 @@ serving(info, {py_raise, Request}, _State, Data) ->
     ok = send(<<"R", Request:64/little>>, Data),
     {keep_state, Data};
 serving(info, {py_ended, Request}, _State, #data{stuck = Stuck} = Data) ->
-    {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, [{{timeout, {grace, Request}}, cancel}]};
+    case Stuck of
+        #{Request := abandoned} ->
+            ?LOG_WARNING("~ts: request ~b swallowed its cancellation; its coroutine was left to itself", [name(Data), Request]);
+        _ ->
+            ok
+    end,
+    Timers = [{{timeout, {Name, Request}}, cancel} || Name <- [grace, abandon]],
+    {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, Timers};
+serving(info, {Port, {data, <<Keeps, _:64/little>>}}, _State, #data{port = Port}) when Keeps =:= $k; Keeps =:= $b ->
+    %% The request has ended meanwhile.
+    keep_state_and_data;
 serving({timeout, ping}, send, _State, #data{pinged = N} = Data) ->
     ok = send(<<"P", (N + 1):64/little>>, Data),
     {keep_state, Data#data{pinged = N + 1}, [{{timeout, ping}, ?PING_INTERVAL, missed}]};
@@ -318,7 +361,8 @@ launch(#data{id = Id, spec = Spec} = Data) ->
         owner => self(),
         ring_size => maps:get(ring_size, Spec),
         arena_size => maps:get(arena_size, Spec),
-        executors => maps:get(num_executors, Spec),
+        %% A worker of kind async starts as one with a single executor; its threads come when they are needed.
+        executors => case Spec of #{kind := async} -> 1; #{num_executors := Executors} -> Executors end,
         max_threads => maps:get(max_threads, Spec),
         blob_cache => maps:get(blob_cache, Spec),
         inline_budget_us => maps:get(inline_budget_us, Spec),
@@ -393,7 +437,7 @@ died(Reason, #data{ready_at = ReadyAt, failures = Failures} = Data) ->
 again(Reason, #data{failures = Failures, stuck = Stuck} = Data0) ->
     Data = dropped(Reason, Data0),
     ok = publish(down, Data),
-    Stale = [{{timeout, {grace, R}}, cancel} || R <- maps:keys(Stuck)],
+    Stale = [{{timeout, {Name, R}}, cancel} || R <- maps:keys(Stuck), Name <- [grace, abandon]],
     Status = [{{timeout, {exit, P}}, ?EXIT_STATUS_PATIENCE, over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
     {next_state, down, Data, [{state_timeout, backoff(Failures), start}, {{timeout, ping}, cancel} | Stale ++ Status]}.
 

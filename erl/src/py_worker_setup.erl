@@ -11,15 +11,18 @@
     | {import, binary()}
     | {preload, binary()}
     | {preload_file, binary()}
+    | {loop, asyncio | uvloop, pos_integer()}
     | {replay, py_exec_log:entry()}.
 
 %% @doc The steps that the options of a pool ask for, in order.
 -spec steps(py_pool:spec()) -> [step()].
-steps(#{venv := Venv, paths := Paths, imports := Imports, preload := Preload}) ->
+steps(#{venv := Venv, paths := Paths, imports := Imports, preload := Preload, kind := Kind, loop := Loop, num_executors := Threads}) ->
     [{venv, Venv} || Venv =/= undefined] ++
         [{paths, [binary(P) || P <- Paths]} || Paths =/= []] ++
         [{import, binary(M)} || M <- Imports] ++
-        preload(Preload).
+        preload(Preload) ++
+        %% Last of what runs in Python's main thread as in a script.
+        [{loop, Loop, Threads} || Kind =:= async].
 
 -spec preload(term()) -> [step()].
 preload([]) -> [];
@@ -39,6 +42,8 @@ request({preload, Code}) ->
     {exec, Code};
 request({preload_file, Path}) ->
     {eval, <<"exec(compile(__import__('io').open_code(path).read(), path, 'exec'), globals())">>, #{path => Path}};
+request({loop, Loop, Threads}) ->
+    {call, erlang, '_enter_loop', [Loop, Threads], []};
 request({replay, Entry}) ->
     py_exec_log:request(Entry).
 
@@ -49,6 +54,7 @@ describe({paths, _}) -> "option paths";
 describe({import, Module}) -> text("import of ~ts (option imports)", [Module]);
 describe({preload, _}) -> "the code of option preload";
 describe({preload_file, Path}) -> text("~ts (option preload)", [Path]);
+describe({loop, Loop, _}) -> text("start of the event loop (option loop => ~ts)", [Loop]);
 describe({replay, {exec_all, Code}}) -> text("exec_all of ~ts", [Code]);
 describe({replay, Entry}) -> text("the setting of ~ts", [element(2, Entry)]).
 

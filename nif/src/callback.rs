@@ -193,17 +193,15 @@ struct Origin {
     permit_of: Option<u64>,
 }
 
-/// Looks at the request that calls back and frees its permit.
-fn origin(incarnation: &Arc<Incarnation>, id: u64) -> Result<Origin, Corrupt> {
-    if id == Header::NO_REQUEST {
-        return Ok(Origin::default());
-    }
+/// Looks at the request that calls back and frees its permit. A task or a thread of the program may outlive the request that
+/// started it; what it calls then comes from nobody.
+fn origin(incarnation: &Incarnation, id: u64) -> Origin {
     let (index, generation) = slab::split(id);
-    let entry = slab::get(index).ok_or(Corrupt("correlation id of a callback"))?;
+    let Some(entry) = slab::get(index) else { return Origin::default() };
     loop {
         let (now, state) = entry.word.load();
         if now != generation || entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
-            return Err(Corrupt("correlation id of a callback"));
+            return Origin::default();
         }
         match state {
             State::Live => {
@@ -226,13 +224,12 @@ fn origin(incarnation: &Arc<Incarnation>, id: u64) -> Result<Origin, Corrupt> {
                 if permit {
                     semaphore::give_back(std::ptr::null_mut());
                 }
-                return Ok(origin);
+                return origin;
             }
             // Its caller watches for a few microseconds more, or somebody holds it for a moment.
             State::Watched | State::Moving => std::thread::yield_now(),
-            State::Cancelled => return Ok(Origin::default()),
-            State::Free | State::Handed | State::Delivering | State::Failed => {
-                return Err(Corrupt("callback of a request that has ended"));
+            State::Free | State::Cancelled | State::Handed | State::Delivering | State::Failed => {
+                return Origin::default();
             }
         }
     }
@@ -279,7 +276,7 @@ pub fn received(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8])
     }
     let (call, payload) = response::Call::decode(payload).ok_or(Corrupt("callback record"))?;
     incarnation.link().answers.open(call.slot as usize, call.ticket)?;
-    let origin = origin(incarnation, header.id)?;
+    let origin = origin(incarnation, header.id);
     let a = atoms();
     let mut message = MessageEnv::new();
     let env = message.ptr();

@@ -97,6 +97,9 @@ const _: () = {
     });
 };
 
+/// Calls of coroutines that can be under way at once, beside those for which a thread of the worker waits.
+const ASYNC_CALLS: u16 = 256;
+
 fn bad_argument(env: EnvPtr) -> Raw {
     // SAFETY: the result goes straight back to the emulator.
     unsafe { rustler::sys::enif_make_badarg(env) }
@@ -285,7 +288,7 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
     let geometry = Geometry {
         ring_bytes: number("ring_size").map_or(defaults.ring_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
         arena_bytes: number("arena_size").map_or(defaults.arena_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
-        callback_slots: max_threads,
+        callback_slots: max_threads.saturating_add(ASYNC_CALLS).min(4096),
         ..defaults
     };
     let named = beam::map_get(env, args[0], "segments") == Some(beam::atom(env, "named"));

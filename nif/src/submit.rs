@@ -39,6 +39,9 @@ const ANY_HANDLES: u64 = 1 << 18;
 /// The node's own request: bindings do not keep it out, and what it changes in the worker is there to stay.
 const NODE: u64 = 1 << 24;
 
+/// Functions of module asyncio run on the event loop ([`Options::ASYNC`]).
+const ASYNC: u64 = 1 << 19;
+
 /// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
 const NORMAL_BUDGET: usize = 64 * 1024;
 /// Payloads up to this size travel in the record.
@@ -141,6 +144,7 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         let root = callback::root_of_caller(env);
         let wire = (options & 0xFF) as u16
             | if reply_to == ReplyTo::Cast { Options::CAST } else { 0 }
+            | if options & ASYNC != 0 { Options::ASYNC } else { 0 }
             | if root != 0 { Options::NESTED } else { 0 }
             | if options & NODE != 0 { Options::NODE } else { 0 };
         Submission {

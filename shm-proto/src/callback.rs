@@ -7,6 +7,9 @@
 //!
 //! A thread that gives up just takes its next ticket. The node keeps, per slot and in private memory, which ticket it may
 //! answer, so that a late answer cannot overwrite the next one.
+//!
+//! Calls for which no thread waits (coroutines made them) are waited for by one thread: it announces that it sleeps, and each
+//! answer then moves a count on, which is its futex.
 
 use std::{
     io,
@@ -37,17 +40,19 @@ pub struct SlotMemory {
     states: Words,
     bytes: Bytes,
     waiting: Words,
+    count: Words,
+    awaited: Words,
 }
 
 impl SlotMemory {
-    /// Slots over views of the segments: state words 1024 bytes apart and the bytes of all slots (down), and the waiting
-    /// flags (up).
+    /// Slots over views of the segments: state words 1024 bytes apart and the bytes of all slots (down), the waiting
+    /// flags (up), and for the thread that waits for many the count of answers (down) and its flag (up).
     ///
     /// # Panics
     /// If the sizes do not match.
-    pub fn new(states: Words, bytes: Bytes, waiting: Words) -> SlotMemory {
+    pub fn new(states: Words, bytes: Bytes, waiting: Words, count: Words, awaited: Words) -> SlotMemory {
         assert!(states.len() * CALLBACK_SLOT == bytes.len() && waiting.len() == states.len());
-        SlotMemory { states, bytes, waiting }
+        SlotMemory { states, bytes, waiting, count, awaited }
     }
 }
 
@@ -113,6 +118,12 @@ impl Answers {
         drop(open);
         if Flag::from_word(self.memory.waiting.at(slot)).take() {
             futex_wake(state);
+        }
+        // SYNC POINT: pairs with `Waiter::wait_any`: it sees the state above, or we see its flag.
+        if Flag::from_word(self.memory.awaited.at(0)).take() {
+            let count = self.memory.count.at(0);
+            count.fetch_add(1, Ordering::Release);
+            futex_wake(count);
         }
         Ok(())
     }
@@ -191,6 +202,20 @@ impl Waiter {
             Err(Errno::ETIMEDOUT) => Ok(Wait::TimedOut),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Blocks until an answer comes, unless `found` says that one of those that matter is there already. One thread at a time;
+    /// it may also return for no reason.
+    pub fn wait_any(&self, found: impl FnOnce() -> bool) {
+        let flag = Flag::from_word(self.memory.awaited.at(0));
+        let count = self.memory.count.at(0);
+        flag.raise();
+        let seen = count.load(Ordering::Acquire);
+        if !found() {
+            // All ways in which this ends mean the same: look again.
+            let _ = futex_wait(count, seen as u32, None);
+        }
+        flag.lower();
     }
 
     /// Makes the slot's thread return from [`Waiter::wait`]. If it is only about to sleep, this is lost: repeat it until the

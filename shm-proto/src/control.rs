@@ -133,6 +133,8 @@ pub enum ToWorker {
     Raise(u64),
     /// `G`: answer with the same number as soon as Python's lock could be had.
     Gil(u64),
+    /// `A`: leave the task of this request, which was interrupted, to itself, and answer the request.
+    Abandon(u64),
     /// `S`: leave the loop and exit.
     Stop,
 }
@@ -149,6 +151,7 @@ impl ToWorker {
             ToWorker::Interrupt(id) => numbered(b'I', *id),
             ToWorker::Raise(id) => numbered(b'R', *id),
             ToWorker::Gil(n) => numbered(b'G', *n),
+            ToWorker::Abandon(id) => numbered(b'A', *id),
             ToWorker::Stop => vec![b'S'],
         })
     }
@@ -164,6 +167,7 @@ impl ToWorker {
             (Some(b'I'), 9) => Ok(ToWorker::Interrupt(u64_at(frame, 1))),
             (Some(b'R'), 9) => Ok(ToWorker::Raise(u64_at(frame, 1))),
             (Some(b'G'), 9) => Ok(ToWorker::Gil(u64_at(frame, 1))),
+            (Some(b'A'), 9) => Ok(ToWorker::Abandon(u64_at(frame, 1))),
             (Some(b'S'), 1) => Ok(ToWorker::Stop),
             _ => Err(Malformed("control frame")),
         }
@@ -186,6 +190,10 @@ pub enum FromWorker {
     Pong(u64),
     /// `g`: Python's lock could be had.
     Gil(u64),
+    /// `k`: this request cannot be abandoned: it is no task of the event loop, or has ended.
+    Keeps(u64),
+    /// `b`: this request cannot be abandoned: the event loop does not turn.
+    Blocked(u64),
     /// `f`: why the worker is about to exit.
     Failure(String),
 }
@@ -203,6 +211,8 @@ impl FromWorker {
             FromWorker::Ready(text) => texted(b'r', text),
             FromWorker::Pong(n) => numbered(b'p', *n),
             FromWorker::Gil(n) => numbered(b'g', *n),
+            FromWorker::Keeps(id) => numbered(b'k', *id),
+            FromWorker::Blocked(id) => numbered(b'b', *id),
             FromWorker::Failure(text) => texted(b'f', text),
         }
     }
@@ -222,6 +232,8 @@ impl FromWorker {
             (Some(b'r'), _) => Ok(FromWorker::Ready(text())),
             (Some(b'p'), 9) => Ok(FromWorker::Pong(u64_at(frame, 1))),
             (Some(b'g'), 9) => Ok(FromWorker::Gil(u64_at(frame, 1))),
+            (Some(b'k'), 9) => Ok(FromWorker::Keeps(u64_at(frame, 1))),
+            (Some(b'b'), 9) => Ok(FromWorker::Blocked(u64_at(frame, 1))),
             (Some(b'f'), _) => Ok(FromWorker::Failure(text())),
             _ => Err(Malformed("control frame")),
         }

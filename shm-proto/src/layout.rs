@@ -42,9 +42,9 @@ pub struct Geometry {
 }
 
 impl Default for Geometry {
-    /// Rings of 256 KiB, arenas of 1 MiB, 256 cells, 256 callback slots.
+    /// Rings of 256 KiB, arenas of 1 MiB, 256 cells, 512 callback slots.
     fn default() -> Self {
-        Geometry { ring_bytes: 256 << 10, arena_bytes: 1 << 20, cells: 256, callback_slots: 256 }
+        Geometry { ring_bytes: 256 << 10, arena_bytes: 1 << 20, cells: 256, callback_slots: 512 }
     }
 }
 
@@ -95,6 +95,7 @@ impl Geometry {
             result_big_releases: next.take(BIG_SLOTS * 8, LINE),
             request_commits: next.take(self.slots() * 8, LINE),
             callbacks: next.take(usize::from(self.callback_slots) * CALLBACK_SLOT, LINE),
+            answer_count: next.take(8, LINE),
             request_slots: next.take(self.ring_bytes as usize, BLOCK),
             request_arena: next.take(self.arena_bytes as usize, BLOCK),
             total: 0,
@@ -113,6 +114,7 @@ impl Geometry {
             response_waiting: next.take(8, LINE),
             telemetry: next.take(TELEMETRY * 8, LINE),
             callback_waiting: next.take(usize::from(self.callback_slots) * bell::FLAG_STRIDE, LINE),
+            answers_awaited: next.take(bell::FLAG_STRIDE, LINE),
             request_releases: next.take(self.blocks() * 8, LINE),
             request_big_releases: next.take(BIG_SLOTS * 8, LINE),
             starts: next.take(self.slots() * 8, LINE),
@@ -135,6 +137,7 @@ pub struct Down {
     pub result_big_releases: usize,
     pub request_commits: usize,
     pub callbacks: usize,
+    pub answer_count: usize,
     pub request_slots: usize,
     pub request_arena: usize,
     /// Bytes of the segment.
@@ -152,6 +155,7 @@ pub struct Up {
     pub response_waiting: usize,
     pub telemetry: usize,
     pub callback_waiting: usize,
+    pub answers_awaited: usize,
     pub request_releases: usize,
     pub request_big_releases: usize,
     pub starts: usize,

@@ -79,6 +79,8 @@ impl Options {
     pub const RETURN_REF: u16 = 1 << 7;
     /// Nobody wants the reply.
     pub const CAST: u16 = 1 << 8;
+    /// Functions of module asyncio run on the event loop even if they are no coroutine functions.
+    pub const ASYNC: u16 = 1 << 9;
     /// The request comes from an Erlang function that Python called: the root of that chain of calls follows the header.
     pub const NESTED: u16 = 1 << 12;
     /// The node's own request: what it changes in the state that programs can change belongs to what [`Kind::Reset`] puts back.

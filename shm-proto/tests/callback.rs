@@ -81,3 +81,28 @@ fn a_waiting_thread_can_be_woken_without_an_answer() {
         assert_eq!(waiting.join().unwrap(), Wait::Woken);
     });
 }
+
+#[test]
+fn one_thread_waits_for_many_answers() {
+    let (node, worker) = links();
+    let callbacks = &worker.callbacks;
+    thread::scope(|scope| {
+        let (tickets, arrived) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            for _ in 0..2000 {
+                let mut open: Vec<_> = (0..3).map(|slot| (slot, callbacks.begin(slot))).collect();
+                tickets.send(open.clone()).unwrap();
+                while !open.is_empty() {
+                    callbacks.wait_any(|| open.iter().any(|&(slot, ticket)| callbacks.is_ready(slot, ticket)));
+                    open.retain(|&(slot, ticket)| !callbacks.is_ready(slot, ticket));
+                }
+            }
+        });
+        for open in arrived {
+            for (slot, ticket) in open.into_iter().rev() {
+                node.answers.open(slot, ticket).unwrap();
+                node.answers.reply(slot, ticket, Place::Inline, b"x").unwrap();
+            }
+        }
+    });
+}

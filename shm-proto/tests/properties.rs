@@ -267,7 +267,7 @@ proptest! {
         let geometry = Geometry { ring_bytes: 1 << ring, arena_bytes: blocks * 4096, cells, callback_slots };
         let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors, max_threads: executors + 1, blob_cache: n };
         for frame in [
-            ToWorker::Handshake(Box::new(handshake)), ToWorker::Ping(n), ToWorker::Interrupt(n), ToWorker::Raise(n), ToWorker::Gil(n), ToWorker::Stop,
+            ToWorker::Handshake(Box::new(handshake)), ToWorker::Ping(n), ToWorker::Interrupt(n), ToWorker::Raise(n), ToWorker::Gil(n), ToWorker::Abandon(n), ToWorker::Stop,
         ] {
             let bytes = frame.encode().unwrap();
             prop_assert!(bytes.len() <= 200);

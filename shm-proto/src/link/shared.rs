@@ -86,6 +86,8 @@ impl Shared {
             Words::new(&self.down, at, count, CALLBACK_SLOT),
             Bytes::new(&self.down, at, count * CALLBACK_SLOT),
             Words::new(&self.up, self.geometry.up().callback_waiting, count, FLAG_STRIDE),
+            Words::new(&self.down, self.geometry.down().answer_count, 1, 8),
+            Words::new(&self.up, self.geometry.up().answers_awaited, 1, FLAG_STRIDE),
         )
     }
 

@@ -5,14 +5,24 @@
 //! calls waits in this worker. They are found by looking ahead in the ring; what lies before them stays there, so that it
 //! can still be cancelled or moved to another worker.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use shm_proto::request::Header;
 use shm_proto::ring::{Consumer, Corrupt, Record};
 
 /// While requests are held back and none has ended for this long, one more is taken: it may be what a waiting one needs,
 /// having come through another Erlang process.
 const STALL: Duration = Duration::from_millis(20);
+
+/// A request that an event loop took out of the ring for another thread.
+#[derive(Debug)]
+pub struct Handed {
+    /// Its header.
+    pub header: Header,
+    /// Header and what follows it.
+    pub record: Vec<u8>,
+}
 
 /// The state that all threads share. Only touched with the GIL held.
 #[derive(Debug)]
@@ -33,14 +43,19 @@ pub struct Board {
     pub threads: u32,
     /// Bound of `threads`.
     pub max_threads: u32,
+    /// Callback slots of threads; the others are for calls that no thread waits for.
+    slots: u32,
     free_slots: Vec<u32>,
+    /// Requests that an event loop leaves to other threads, in order of arrival.
+    handed: VecDeque<Handed>,
     /// Slots whose thread gave up, with the ticket whose answer will still come.
     abandoned: Vec<(u32, u64)>,
 }
 
 impl Board {
-    /// For `limit` executors and `slots` threads that wait for Erlang at once.
+    /// For `limit` executors and `slots` callback slots.
     pub fn new(limit: u16, max_threads: u16, slots: usize) -> Self {
+        let slots = (slots as u32 - slots as u32 / 8).min(max_threads.into());
         Self {
             limit: limit.into(),
             running: 0,
@@ -52,9 +67,56 @@ impl Board {
             idle: 0,
             threads: 1,
             max_threads: max_threads.into(),
-            free_slots: (0..slots as u32).rev().collect(),
+            slots,
+            free_slots: (0..slots).rev().collect(),
+            handed: VecDeque::new(),
             abandoned: Vec::new(),
         }
+    }
+
+    /// Callback slots below this are for threads.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// From here on so many requests may run at once.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+        self.max_threads = self.max_threads.max(limit + 1);
+    }
+
+    /// Leaves a request that was started to whichever thread comes first.
+    pub fn hand(&mut self, header: Header, record: &[u8]) {
+        self.handed.push_back(Handed { header, record: record.to_vec() });
+    }
+
+    /// The next request that was left to other threads and may run: the oldest, if fewer run than may, else one whose chain
+    /// of calls waits here. `any`: the oldest in any case.
+    pub fn take_handed(&mut self, any: bool) -> Option<Handed> {
+        if any || self.has_executor() {
+            return self.handed.pop_front();
+        }
+        let nested = |handed: &Handed| self.waiting.contains(&handed.header.root(&handed.record));
+        let at = if self.waiting.is_empty() { None } else { self.handed.iter().position(nested) };
+        at.and_then(|at| self.handed.remove(at))
+    }
+
+    /// Takes a request back that has not begun.
+    pub fn take_back(&mut self, id: u64) -> Option<Handed> {
+        let at = self.handed.iter().position(|handed| handed.header.id == id)?;
+        self.handed.remove(at)
+    }
+
+    /// Whether requests were left to other threads.
+    pub fn has_handed(&self) -> bool {
+        !self.handed.is_empty()
+    }
+
+    /// Whether one of them may run.
+    pub fn may_take_handed(&self) -> bool {
+        self.has_handed()
+            && (self.has_executor()
+                || self.handed.iter().any(|handed| self.waiting.contains(&handed.header.root(&handed.record))))
     }
 
     /// A request begins.
@@ -135,8 +197,8 @@ impl Board {
     }
 
     /// When one request more than the rule allows may be taken; `None` if none is held back.
-    pub fn stalled_until(&mut self, requests: &Consumer) -> Option<Instant> {
-        if self.waiting.is_empty() || self.has_executor() || requests.is_empty() {
+    pub fn stalled_until(&mut self, held_back: bool) -> Option<Instant> {
+        if self.waiting.is_empty() || self.has_executor() || !held_back {
             self.stall = None;
             return None;
         }

@@ -27,6 +27,73 @@ impl<'a> Names<'a> {
         let key = &payload[..payload.len() - rest.len()];
         Some((Self { key, module, function }, rest))
     }
+
+    /// Whether the module is asyncio or a part of it.
+    #[inline]
+    pub fn is_asyncio(&self) -> bool {
+        self.module.strip_prefix(b"asyncio").is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'.'))
+    }
+}
+
+/// `CO_COROUTINE` and `CO_ASYNC_GENERATOR`, part of the documented interface of `inspect`.
+const CO_ASYNC: libc::c_long = 0x80 | 0x200;
+/// Wrappers that are looked through.
+const MAX_WRAPPERS: usize = 16;
+
+/// Whether calling an object makes a coroutine or an asynchronous generator: `async def` functions, bound methods and partials
+/// of them, and objects whose class has such a `__call__`. Leaves no exception set.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn is_async_function(callable: &Object) -> bool {
+    let mut callable = callable.clone();
+    // SAFETY: the GIL is held and every pointer comes from a live object.
+    unsafe {
+        for _ in 0..MAX_WRAPPERS {
+            if let Some(code) = callable.attribute(c"__code__") {
+                let flags = code.attribute(c"co_flags").map_or(0, |flags| ffi::PyLong_AsLong(flags.as_ptr()));
+                ffi::PyErr_Clear();
+                return flags != -1 && flags & CO_ASYNC != 0;
+            }
+            ffi::PyErr_Clear();
+            if ffi::PyType_Check(callable.as_ptr()) != 0 || ffi::PyCFunction_Check(callable.as_ptr()) != 0 {
+                return false;
+            }
+            let inner = match callable.attribute(c"__func__") {
+                Some(function) => Some(function),
+                None => {
+                    ffi::PyErr_Clear();
+                    match callable.attribute(c"func") {
+                        Some(function) => Some(function),
+                        None => {
+                            ffi::PyErr_Clear();
+                            class_call(&callable)
+                        }
+                    }
+                }
+            };
+            match inner {
+                Some(inner) => callable = inner,
+                None => break,
+            }
+        }
+        ffi::PyErr_Clear();
+    }
+    false
+}
+
+/// `__call__` of an object's class, if it is written in Python.
+///
+/// # Safety
+/// The GIL is held.
+unsafe fn class_call(object: &Object) -> Option<Object> {
+    // SAFETY: the type of a live object lives as long as the object.
+    unsafe {
+        let class = Object::borrowed(ffi::Py_TYPE(object.as_ptr()).cast())?;
+        let call = class.attribute(c"__call__")?;
+        call.attribute(c"__code__")?;
+        Some(call)
+    }
 }
 
 #[inline]
@@ -52,6 +119,32 @@ struct Entry {
 }
 
 impl Callables {
+    /// The object that `names` mean, if finding it takes no import; leaves no exception set.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    pub unsafe fn find_loaded(&mut self, names: Names<'_>) -> Option<Object> {
+        // SAFETY: the GIL is held; the module is borrowed from `sys.modules`.
+        let found = unsafe {
+            match self.entries.get(names.key).and_then(|entry| entry.look_up()) {
+                Some(found) => Some(found),
+                None => {
+                    ffi::PyErr_Clear();
+                    let loaded = interned(names.module).is_some_and(|name| {
+                        !ffi::PyDict_GetItemWithError(ffi::PyImport_GetModuleDict(), name.as_ptr()).is_null()
+                    });
+                    if loaded { self.resolve(names) } else { None }
+                }
+            }
+        };
+        if found.is_none() {
+            // SAFETY: the GIL is held.
+            unsafe { ffi::PyErr_Clear() };
+        }
+        found
+    }
+
     /// The object that `names` mean; `None` with a Python exception set. May import, hence run any code.
     ///
     /// # Safety

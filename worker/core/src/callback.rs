@@ -14,7 +14,10 @@ use shm_proto::etf::{Limits, Reader, Writer};
 use shm_proto::request::{Options, Place};
 use shm_proto::response::{Call, Header, Kind};
 
+use crate::answer::{Answer, Failure};
+use crate::asyncio;
 use crate::control::kill_group;
+use crate::coroutine;
 use crate::fork;
 use crate::gil;
 use crate::interrupt::Armed;
@@ -32,7 +35,7 @@ static PUBLISHED: AtomicU64 = AtomicU64::new(0);
 
 /// Roots of chains of calls that begin in a thread that runs no request; ids of requests have their upper bit clear for
 /// the first two billion uses of an entry.
-const FOREIGN: u64 = 1 << 63;
+pub const FOREIGN: u64 = 1 << 63;
 
 /// What an executor runs, for code in its thread that must know.
 #[derive(Debug)]
@@ -136,7 +139,7 @@ fn pointer(result: Option<Object>) -> *mut ffi::PyObject {
 ///
 /// # Safety
 /// The GIL is held.
-unsafe fn shared() -> Option<&'static Arc<Shared>> {
+pub unsafe fn shared() -> Option<&'static Arc<Shared>> {
     // SAFETY: the GIL is held.
     unsafe {
         if fork::is_child() {
@@ -155,7 +158,7 @@ unsafe fn shared() -> Option<&'static Arc<Shared>> {
 ///
 /// # Safety
 /// The GIL is held and `arguments` is a tuple.
-unsafe fn encode_call(arguments: *mut ffi::PyObject, out: &mut Vec<u8>, blobs: &mut BlobSink) -> Option<()> {
+pub unsafe fn encode_call(arguments: *mut ffi::PyObject, out: &mut Vec<u8>, blobs: &mut BlobSink) -> Option<()> {
     // SAFETY: items of a tuple are alive while it is; the GIL is held.
     unsafe {
         let count = ffi::PyTuple_Size(arguments);
@@ -214,7 +217,7 @@ unsafe fn encode(object: *mut ffi::PyObject, out: &mut Vec<u8>, blobs: &mut Blob
 ///
 /// # Safety
 /// The GIL is held.
-unsafe fn publish(shared: &Shared, header: Header, prefix: &[u8], payload: &[u8], blobs: &BlobSink) -> Option<()> {
+pub unsafe fn publish(shared: &Shared, header: Header, prefix: &[u8], payload: &[u8], blobs: &BlobSink) -> Option<()> {
     PUBLISHED.fetch_add(1, Ordering::Relaxed);
     match reply::publish_record(&shared.link, header, prefix, payload, blobs) {
         Ok(()) => Some(()),
@@ -226,7 +229,8 @@ unsafe fn publish(shared: &Shared, header: Header, prefix: &[u8], payload: &[u8]
     }
 }
 
-fn header(kind: Kind, id: u64, flags: u16) -> Header {
+/// Header of a record, but for its length.
+pub fn header(kind: Kind, id: u64, flags: u16) -> Header {
     Header { id, kind, place: Place::Inline, flags, len: 0, service_ns: 0 }
 }
 
@@ -245,16 +249,67 @@ unsafe fn send(arguments: *mut ffi::PyObject) -> Option<()> {
             }
             encode(item, &mut payload, &mut blobs)?;
         }
-        let (id, _) = origin();
+        let id = origin().id;
         publish(shared, header(Kind::Send, id.unwrap_or(Header::NO_REQUEST), 0), &[], &payload, &blobs)
     }
 }
 
-/// The request that runs in this thread, and the thread's own state if it is an executor.
-fn origin() -> (Option<u64>, Option<Rc<Running>>) {
-    let here = HERE.with_borrow(Clone::clone);
-    let id = here.as_ref().map(|here| here.request.get()).filter(|id| *id != Header::NO_REQUEST);
-    (id, here)
+/// What a call or a message comes from.
+struct Origin {
+    /// The request, if there is one.
+    id: Option<u64>,
+    /// First request of its chain of calls.
+    root: Option<u64>,
+    /// State of the calling thread, if that is an executor which runs the request.
+    here: Option<Rc<Running>>,
+}
+
+/// What runs in this thread: the request of an executor, or that of the task or of the context that the code runs in.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+unsafe fn origin() -> Origin {
+    let here = HERE.with_borrow(Clone::clone).filter(|here| here.request.get() != Header::NO_REQUEST);
+    if let Some(here) = here {
+        return Origin { id: Some(here.request.get()), root: Some(here.root.get()), here: Some(here) };
+    }
+    // SAFETY: the caller's promise.
+    let (id, root) = unsafe { coroutine::current_request() }.unzip();
+    Origin { id, root, here: None }
+}
+
+/// The request that the calling code works for and the root of its chain of calls, if there is one.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn request_of_code() -> (Option<u64>, Option<u64>) {
+    // SAFETY: the caller's promise.
+    let Origin { id, root, .. } = unsafe { origin() };
+    (id, root)
+}
+
+/// Answers a request that an event loop has left to other threads and that was interrupted before one took it.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn refuse_handed(id: u64) {
+    let Some(shared) = SHARED.get() else { return };
+    // SAFETY: the GIL is held.
+    unsafe {
+        let Some(handed) = shared.board().take_back(id) else { return };
+        if let (place @ (Place::Arena | Place::Segment), Some(body)) =
+            (handed.header.place, handed.header.body(&handed.record))
+        {
+            // Its memory goes back to the node.
+            drop(Payload::open(&shared.link, shared.node_pid, place, body));
+        }
+        let mut answer = Answer::new();
+        module::raise(module::interrupted(), "interrupted");
+        answer.failure(Failure::Raised, handed.header.options, true);
+        if !answer.complete(&shared.link, &handed.header) {
+            answer.publish(&shared.link, &handed.header, 0);
+        }
+    }
 }
 
 /// # Safety
@@ -265,7 +320,16 @@ unsafe fn call(arguments: *mut ffi::PyObject, flags: u16) -> Option<Object> {
     unsafe {
         let shared = shared()?;
         encode_call(arguments, &mut payload, &mut blobs)?;
-        if !threads::ensure_idle(shared) {
+        let on_loop = asyncio::on_loop();
+        if flags & Header::INTERNAL == 0 && asyncio::running_loop().is_some() {
+            raise(
+                ffi::PyExc_RuntimeError,
+                "erlang.call would stop the event loop that runs in this thread: use `await erlang.async_call(name, ...)`",
+            );
+            return None;
+        }
+        // What the node itself answers needs no other thread, and the loop could not start one without stopping.
+        if !on_loop && !threads::ensure_idle(shared) {
             return None;
         }
         let Some(slot) = shared.board().take_slot(|slot, ticket| discard(shared, slot, ticket)) else {
@@ -273,12 +337,9 @@ unsafe fn call(arguments: *mut ffi::PyObject, flags: u16) -> Option<Object> {
             return None;
         };
         let ticket = shared.link.callbacks.begin(slot as usize);
-        let (id, here) = origin();
-        let root = match (&here, id) {
-            (Some(here), Some(_)) => here.root.get(),
-            _ => FOREIGN | u64::from(std::process::id()) << 16 | u64::from(slot),
-        };
-        let executor = id.is_some() && here.as_ref().is_some_and(|here| !here.waits.replace(true));
+        let Origin { id, root, here } = origin();
+        let root = root.unwrap_or(FOREIGN | u64::from(std::process::id()) << 16 | u64::from(slot));
+        let executor = here.as_ref().is_some_and(|here| !here.waits.replace(true));
         shared.begin_wait(root, executor);
         let call = Call { ticket, root, slot };
         let id_field = id.unwrap_or(Header::NO_REQUEST);
@@ -287,7 +348,7 @@ unsafe fn call(arguments: *mut ffi::PyObject, flags: u16) -> Option<Object> {
             Some(()) => {
                 drop((payload, blobs));
                 shared.pass_lead();
-                let armed = here.as_ref().filter(|_| id.is_some()).and_then(|here| here.armed.as_ref());
+                let armed = here.as_ref().and_then(|here| here.armed.as_ref());
                 let answered = wait(shared, slot, ticket, armed);
                 if answered.is_none() {
                     shared.board().abandon_slot(slot, ticket);
@@ -304,7 +365,9 @@ unsafe fn call(arguments: *mut ffi::PyObject, flags: u16) -> Option<Object> {
             here.waits.set(false);
         }
         answered?;
-        read(shared, slot)
+        let value = read(shared, slot);
+        shared.board().free_slot(slot);
+        value
     }
 }
 
@@ -339,16 +402,15 @@ unsafe fn wait(shared: &Shared, slot: u32, ticket: u64, armed: Option<&Armed>) -
     outcome
 }
 
-/// Reads the answer and gives the slot back. `None` with a Python exception set.
+/// Reads the answer; the slot can be used again then. `None` with a Python exception set.
 ///
 /// # Safety
 /// The GIL is held, no exception is set, and the answer is there.
-unsafe fn read(shared: &Shared, slot: u32) -> Option<Object> {
+pub unsafe fn read(shared: &Shared, slot: u32) -> Option<Object> {
     let mut body = Vec::new();
     // SAFETY: the GIL is held.
     unsafe {
         let place = shared.link.callbacks.read(slot as usize, &mut body);
-        shared.board().free_slot(slot);
         let Ok(place) = place else { kill_group() };
         if place == Place::Inline {
             return value(&body, None);

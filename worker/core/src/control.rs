@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use shm_proto::control::{FromWorker, Handshake, ToWorker};
 use shm_proto::link::WorkerLink;
 
+use crate::coroutine;
 use crate::interrupt::{Interrupter, Until};
 
 /// The data plane as the node's handshake described it.
@@ -121,6 +122,11 @@ impl Control {
                     let control = self.clone();
                     interrupter.with_gil_once(Box::new(move || control.send(&FromWorker::Gil(token))));
                 }
+                ToWorker::Abandon(id) => match coroutine::knows_of_cancellation(id) {
+                    Some(true) => interrupter.abandon(id),
+                    Some(false) => self.send(&FromWorker::Blocked(id)),
+                    None => self.send(&FromWorker::Keeps(id)),
+                },
                 ToWorker::Stop => {
                     self.stop.store(true, Ordering::Release);
                     // Only a counter near its maximum could refuse this.

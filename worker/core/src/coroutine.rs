@@ -1,49 +1,60 @@
-//! Results that have to be awaited.
+//! Requests whose result is awaited.
 //!
-//! At the first one the worker starts an event loop in a thread of its own. The executor hands the awaitable over and
-//! goes on; the answer is sent from the loop's thread.
+//! A worker has one event loop. In an ordinary worker it runs in a thread of its own from the first coroutine on: executors
+//! hand awaitables over and go on. In a worker of kind async it is the main thread ([`crate::event_loop`]). Each request is
+//! a task that is made of its coroutine directly, so that `asyncio.timeout`, `TaskGroup` and `current_task` behave as they do
+//! under `asyncio.run`; the answer is sent from the task's done callback.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::ffi;
 use shm_proto::request::Header;
 
 use crate::answer::{Answer, Failure};
+use crate::asyncio::{self, EventLoop, event_loop, on_loop};
 use crate::callback;
 use crate::fork;
+use crate::invoke::{call, method, none, tuple};
 use crate::module;
 use crate::object::Object;
 use crate::serve::Shared;
+use crate::symbols::symbols;
 
-/// `start(awaitable, request, done)` and `cancel(request)`.
-const LOOP: &str = include_str!("loop.py");
+/// Pause between two cancellations of a task that does not end: what it awaits in its `finally` clauses gets that long.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Requests that are being awaited, by id.
-static PENDING: Mutex<Option<HashMap<u64, Pending>>> = Mutex::new(None);
-static FUNCTIONS: Mutex<Option<Functions>> = Mutex::new(None);
+static PENDING: Mutex<Option<Table>> = Mutex::new(None);
+/// Awaitables on their way to the loop's thread, with the ids of their requests.
+static HANDED: Mutex<Vec<(u64, Sendable)>> = Mutex::new(Vec::new());
 
-#[derive(Debug)]
+type Table = HashMap<u64, Pending, BuildHasherDefault<IdHasher>>;
+
+/// An object on its way between threads.
+struct Sendable(Object);
+// SAFETY: only touched, and dropped, with the GIL held.
+unsafe impl Send for Sendable {}
+// SAFETY: as above.
+unsafe impl Sync for Sendable {}
+
 struct Pending {
     shared: Arc<Shared>,
     header: Header,
+    /// First request of its chain of calls.
+    root: u64,
     /// What programs had published when the request began.
     published: u64,
     since: Instant,
-    interrupted: bool,
+    task: Option<Sendable>,
+    /// When it was cancelled last.
+    cancelled: Option<Instant>,
+    /// The loop has seen the cancellation.
+    delivered: bool,
 }
-
-#[derive(Clone)]
-struct Functions {
-    start: Object,
-    cancel: Object,
-    done: Object,
-}
-
-// SAFETY: the objects are only touched with the GIL held.
-unsafe impl Send for Functions {}
 
 /// Whether `value` is a coroutine, a Task, a Future or another awaitable.
 ///
@@ -70,69 +81,250 @@ pub unsafe fn is_awaitable(value: &Object) -> bool {
     }
 }
 
-/// Hands an awaitable to the loop, which will answer the request. `None` with a Python exception set.
+/// From here on the request is found by what its coroutine does and by interrupts. In the loop's thread it is also the one
+/// that new tasks inherit.
 ///
 /// # Safety
 /// The GIL is held and no exception is set.
-pub unsafe fn hand_over(shared: &Arc<Shared>, header: &Header, published: u64, awaitable: &Object) -> Option<()> {
-    // SAFETY: the GIL is held.
-    unsafe {
-        let functions = functions()?;
-        let request = Object::owned(ffi::PyLong_FromUnsignedLongLong(header.id))?;
-        let pending =
-            Pending { shared: shared.clone(), header: *header, published, since: Instant::now(), interrupted: false };
-        lock(&PENDING).get_or_insert_default().insert(header.id, pending);
-        let (start, done) = (functions.start.as_ptr(), functions.done.as_ptr());
-        let begun = call(start, &[awaitable.as_ptr(), request.as_ptr(), done]);
-        if begun.is_none() {
-            take_pending(header.id);
+pub unsafe fn begin(shared: &Arc<Shared>, header: &Header, root: u64, published: u64) {
+    let pending = Pending {
+        shared: shared.clone(),
+        header: *header,
+        root,
+        published,
+        since: Instant::now(),
+        task: None,
+        cancelled: None,
+        delivered: false,
+    };
+    lock(&PENDING).get_or_insert_default().insert(header.id, pending);
+    if on_loop()
+        && let Some(known) = asyncio::known()
+    {
+        // SAFETY: the GIL is held.
+        unsafe {
+            let id = Object::owned(ffi::PyLong_FromUnsignedLongLong(header.id));
+            if id.and_then(|id| call(&known.set_request, &[id.as_ptr()])).is_none() {
+                ffi::PyErr_Clear();
+            }
         }
-        begun.map(drop)
     }
 }
 
-/// Cancels the task of a request; `false` if none is awaited for it. Takes the GIL.
-pub fn cancel(id: u64) -> bool {
-    match lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
-        Some(pending) => pending.interrupted = true,
-        None => return false,
-    }
-    // SAFETY: Ensure and Release pair up, and Python is touched in between only.
+/// Undoes [`begin`]: the request is answered elsewhere. The GIL is held.
+pub fn forget(id: u64) {
+    drop(take_pending(id));
+}
+
+/// Hands the awaitable result of a request to the loop, which will answer it. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held, no exception is set, and [`begin`] was called.
+pub unsafe fn hand_over(id: u64, awaitable: &Object) -> Option<()> {
+    // SAFETY: the GIL is held.
     unsafe {
-        let gil = ffi::PyGILState_Ensure();
-        let functions = lock(&FUNCTIONS).clone();
-        let request = Object::owned(ffi::PyLong_FromUnsignedLongLong(id));
-        if let (Some(functions), Some(request)) = (functions, request) {
-            drop(call(functions.cancel.as_ptr(), &[request.as_ptr()]));
+        let known = event_loop()?;
+        if on_loop() {
+            return start(known, id, awaitable);
         }
-        // Memory is short: there will be another attempt.
-        ffi::PyErr_Clear();
-        ffi::PyGILState_Release(gil);
+        let first = {
+            let mut handed = lock(&HANDED);
+            handed.push((id, Sendable(awaitable.clone())));
+            handed.len() == 1
+        };
+        if first && call(&known.call_soon_threadsafe, &[known.start_handed.as_ptr()]).is_none() {
+            let lost = std::mem::take(&mut *lock(&HANDED));
+            drop(lost);
+            return None;
+        }
+        Some(())
+    }
+}
+
+/// Makes a task of an awaitable. In the loop's thread.
+///
+/// # Safety
+/// The GIL is held and no exception is set. `None` with a Python exception set.
+unsafe fn start(known: &EventLoop, id: u64, awaitable: &Object) -> Option<()> {
+    // SAFETY: the GIL is held and every pointer comes from a live object.
+    unsafe {
+        let task = if ffi::PyObject_IsInstance(awaitable.as_ptr(), known.future.as_ptr()) == 1 {
+            awaitable.clone()
+        } else {
+            let wrapped;
+            let coroutine = if ffi::PyObject_HasAttrString(awaitable.as_ptr(), c"cr_frame".as_ptr()) != 0 {
+                awaitable
+            } else {
+                wrapped = call(&known.result_of, &[awaitable.as_ptr()])?;
+                &wrapped
+            };
+            let arguments = [coroutine.as_ptr()];
+            let make = symbols().vectorcall_dict;
+            Object::owned(make(known.task.as_ptr(), arguments.as_ptr(), 1, known.options.as_ptr()))?
+        };
+        if known.eager {
+            let done = method(&task, &known.names.done, &[])?;
+            if done.as_ptr() == ffi::Py_True() {
+                finish(known, id, &task);
+                return Some(());
+            }
+        }
+        let number = Object::owned(ffi::PyLong_FromUnsignedLongLong(id))?;
+        let callback = Object::owned(ffi::PyCFunction_New(done_definition(), number.as_ptr()))?;
+        method(&task, &known.names.add_done_callback, &[callback.as_ptr()])?;
+        let cancelled = match lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
+            Some(pending) => {
+                pending.task = Some(Sendable(task.clone()));
+                pending.cancelled.is_some()
+            }
+            None => false,
+        };
+        if cancelled {
+            method(&task, &known.names.cancel, &[])?;
+        }
+        Some(())
+    }
+}
+
+/// Starts the tasks of what other threads have handed over. Called by the loop.
+pub unsafe extern "C" fn start_handed(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    fork::end_child();
+    asyncio::is_here();
+    let handed = std::mem::take(&mut *lock(&HANDED));
+    // SAFETY: CPython calls this with the GIL held.
+    unsafe {
+        if let Some(known) = asyncio::known() {
+            for (id, awaitable) in handed {
+                let number = Object::owned(ffi::PyLong_FromUnsignedLongLong(id));
+                let set = number.and_then(|number| call(&known.set_request, &[number.as_ptr()]));
+                if set.and_then(|_| start(known, id, &awaitable.0)).is_none() {
+                    answer_request(id, None);
+                }
+            }
+        }
+        none()
+    }
+}
+
+/// Cancels the task of a request; `false` if none is awaited for it.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn cancel(id: u64) -> bool {
+    let due = match lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
+        Some(pending) => {
+            let due = pending.cancelled.is_none_or(|before| before.elapsed() >= CANCEL_AGAIN);
+            if due {
+                pending.cancelled = Some(Instant::now());
+            }
+            due
+        }
+        None => return false,
+    };
+    if due {
+        // SAFETY: the caller's promise.
+        unsafe { ask(cancel_definition(), id) };
     }
     true
 }
 
-/// Called by the loop when a task has ended: `done(request, task)`.
-unsafe extern "C" fn done(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    thread_local! {
-        static ANSWER: RefCell<Answer> = RefCell::new(Answer::new());
-    }
-    fork::end_child();
-    // SAFETY: CPython calls this with the GIL held and a tuple, whose items it keeps alive.
+/// Leaves the task of a request to itself and answers the request. Takes the GIL.
+///
+/// # Safety
+/// The GIL is not held.
+pub unsafe fn abandon(id: u64) {
+    // SAFETY: Ensure and Release pair up, and Python is touched in between only.
     unsafe {
-        let id = ffi::PyLong_AsUnsignedLongLong(ffi::PyTuple_GetItem(arguments, 0));
-        let task = ffi::PyTuple_GetItem(arguments, 1);
-        let Some(result) = result_method(task) else { return std::ptr::null_mut() };
-        let value = Object::owned(ffi::PyObject_CallObject(result.as_ptr(), std::ptr::null_mut()));
-        ANSWER.with_borrow_mut(|answer| answer_request(answer, id, value));
-        ffi::Py_INCREF(ffi::Py_None());
-        ffi::Py_None()
+        let gil = ffi::PyGILState_Ensure();
+        ask(abandon_definition(), id);
+        ffi::PyGILState_Release(gil);
+    }
+}
+
+/// Whether the loop has seen that this request was cancelled, and so can be asked to abandon it; `None` if it is none of
+/// the loop's. Needs no GIL.
+pub fn knows_of_cancellation(id: u64) -> Option<bool> {
+    lock(&PENDING).as_ref().and_then(|pending| pending.get(&id)).map(|pending| pending.delivered)
+}
+
+/// Has the loop call a function with the id of a request.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+unsafe fn ask(definition: *mut ffi::PyMethodDef, id: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let number = Object::owned(ffi::PyLong_FromUnsignedLongLong(id));
+        let function = number.and_then(|number| Object::owned(ffi::PyCFunction_New(definition, number.as_ptr())));
+        if let (Some(known), Some(function)) = (asyncio::known(), function) {
+            drop(call(&known.call_soon_threadsafe, &[function.as_ptr()]));
+        }
+        // Memory is short, or the loop was closed: there will be another attempt, or none is needed.
+        ffi::PyErr_Clear();
+    }
+}
+
+/// Called by the loop; `number` is the id of a request that was interrupted.
+unsafe extern "C" fn cancel_task(number: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held and the function's own number.
+    unsafe {
+        let id = ffi::PyLong_AsUnsignedLongLong(number);
+        let task = match lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
+            Some(pending) => {
+                pending.delivered = true;
+                pending.task.as_ref().map(|task| task.0.clone())
+            }
+            None => None,
+        };
+        if let (Some(task), Some(known)) = (task, asyncio::known())
+            && method(&task, &known.names.cancel, &[]).is_none()
+        {
+            return std::ptr::null_mut();
+        }
+        none()
+    }
+}
+
+/// Called by the loop; `number` is the id of a request whose task swallows cancellation.
+unsafe extern "C" fn abandon_task(number: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held and the function's own number.
+    unsafe {
+        let id = ffi::PyLong_AsUnsignedLongLong(number);
+        module::raise(module::interrupted(), "interrupted");
+        answer_request(id, None);
+        none()
+    }
+}
+
+/// Called by the loop when the task of request `number` has ended.
+unsafe extern "C" fn done(number: *mut ffi::PyObject, task: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    fork::end_child();
+    // SAFETY: CPython calls this with the GIL held and a live argument.
+    unsafe {
+        let id = ffi::PyLong_AsUnsignedLongLong(number);
+        if let (Some(known), Some(task)) = (asyncio::known(), Object::borrowed(task)) {
+            finish(known, id, &task);
+        }
+        none()
+    }
+}
+
+/// # Safety
+/// The GIL is held, no exception is set, and the task is done.
+unsafe fn finish(known: &EventLoop, id: u64, task: &Object) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let value = method(task, &known.names.result, &[]);
+        answer_request(id, value);
     }
 }
 
 /// # Safety
 /// The GIL is held; an exception is set exactly if there is no value.
-unsafe fn answer_request(answer: &mut Answer, id: u64, value: Option<Object>) {
+unsafe fn answer_request(id: u64, value: Option<Object>) {
+    thread_local! {
+        static ANSWER: RefCell<Answer> = RefCell::new(Answer::new());
+    }
     let options = lock(&PENDING).as_ref().and_then(|all| all.get(&id)).map(|pending| pending.header.options);
     // SAFETY: the GIL is held.
     unsafe {
@@ -140,26 +332,88 @@ unsafe fn answer_request(answer: &mut Answer, id: u64, value: Option<Object>) {
             ffi::PyErr_Clear();
             return;
         };
-        answer.clear();
-        let outcome = match &value {
-            Some(value) => answer.value(Some(value), options).map_err(Failure::from),
-            None => Err(Failure::Raised),
+        ANSWER.with(|answer| {
+            // Encoding runs user code, which may end another request here.
+            let mut own;
+            let mut kept = answer.try_borrow_mut();
+            let answer = match &mut kept {
+                Ok(answer) => &mut **answer,
+                Err(_) => {
+                    own = Answer::new();
+                    &mut own
+                }
+            };
+            answer.clear();
+            let outcome = match &value {
+                Some(value) => answer.value(Some(value), options).map_err(Failure::from),
+                None => Err(Failure::Raised),
+            };
+            let Some(pending) = take_pending(id) else {
+                ffi::PyErr_Clear();
+                answer.discard();
+                return;
+            };
+            if let Err(failure) = outcome {
+                answer.failure(failure, options, pending.cancelled.is_some());
+            }
+            fork::end_child();
+            let link = &pending.shared.link;
+            let service_ns = pending.since.elapsed().as_nanos() as u64;
+            link.telemetry.record(service_ns);
+            let silent = pending.published == callback::published();
+            if !(silent && answer.complete(link, &pending.header)) {
+                answer.publish(link, &pending.header, service_ns);
+            }
+        });
+    }
+}
+
+/// The request that the calling code works for, and the root of its chain of calls, if it is one that is awaited.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn current_request() -> Option<(u64, u64)> {
+    let known = asyncio::known()?;
+    // SAFETY: the GIL is held.
+    unsafe {
+        let Some(number) = call(&known.get_request, &[]) else {
+            ffi::PyErr_Clear();
+            return None;
         };
-        let Some(pending) = take_pending(id) else {
-            answer.discard();
-            return;
+        if number.as_ptr() == ffi::Py_None() {
+            return None;
+        }
+        let id = ffi::PyLong_AsUnsignedLongLong(number.as_ptr());
+        lock(&PENDING).as_ref().and_then(|pending| pending.get(&id)).map(|pending| (id, pending.root))
+    }
+}
+
+/// Requests that are being awaited.
+pub fn pending() -> usize {
+    lock(&PENDING).as_ref().map_or(0, HashMap::len)
+}
+
+/// A coroutine that calls a function on the loop. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held, no exception is set, and all arguments are live.
+pub unsafe fn call_here(
+    function: &Object,
+    positional: &[*mut ffi::PyObject],
+    kwargs: *mut ffi::PyObject,
+) -> Option<Object> {
+    // SAFETY: the caller's promise; a tuple takes over a reference of each item.
+    unsafe {
+        let call_here = event_loop()?.function(c"call_here")?;
+        let args = tuple(positional)?;
+        let none;
+        let kwargs = if kwargs.is_null() {
+            none = Object::owned(ffi::PyDict_New())?;
+            none.as_ptr()
+        } else {
+            kwargs
         };
-        if let Err(failure) = outcome {
-            answer.failure(failure, options, pending.interrupted);
-        }
-        fork::end_child();
-        let link = &pending.shared.link;
-        let service_ns = pending.since.elapsed().as_nanos() as u64;
-        link.telemetry.record(service_ns);
-        let silent = pending.published == callback::published();
-        if !(silent && answer.complete(link, &pending.header)) {
-            answer.publish(link, &pending.header, service_ns);
-        }
+        call(&call_here, &[function.as_ptr(), args.as_ptr(), kwargs])
     }
 }
 
@@ -167,52 +421,57 @@ fn take_pending(id: u64) -> Option<Pending> {
     lock(&PENDING).as_mut().and_then(|pending| pending.remove(&id))
 }
 
-/// # Safety
-/// The GIL is held and `task` is alive.
-unsafe fn result_method(task: *mut ffi::PyObject) -> Option<Object> {
-    // SAFETY: the caller's promise.
-    unsafe { Object::borrowed(task)?.attribute(c"result") }
+fn definition(name: &'static std::ffi::CStr, body: ffi::PyCFunction, flags: i32) -> Definition {
+    Definition(Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: body },
+        ml_flags: flags,
+        ml_doc: c"Part of the event loop.".as_ptr(),
+    })))
 }
 
-/// The functions of the loop, which is started if need be. `None` with a Python exception set.
-///
-/// # Safety
-/// The GIL is held.
-unsafe fn functions() -> Option<Functions> {
-    // The lock is not held while Python code runs: that could release the GIL to a thread that wants the lock.
-    let ready = lock(&FUNCTIONS).clone();
-    if ready.is_some() {
-        return ready;
-    }
-    // SAFETY: the GIL is held; the dict of the new module is borrowed while the module lives.
-    let functions = unsafe {
-        let namespace = Object::owned(ffi::PyDict_New())?;
-        module::run(LOOP, c"<erlang loop>", &namespace)?;
-        let dict = namespace.as_ptr();
-        let get = |name: &std::ffi::CStr| Object::borrowed(ffi::PyDict_GetItemString(dict, name.as_ptr()));
-        Functions {
-            start: get(c"start")?,
-            cancel: get(c"cancel")?,
-            done: module::function(c"done", c"Answers a request.", done)?,
-        }
-    };
-    Some(lock(&FUNCTIONS).get_or_insert(functions).clone())
+struct Definition(*mut ffi::PyMethodDef);
+// SAFETY: CPython only reads a definition.
+unsafe impl Send for Definition {}
+// SAFETY: as above.
+unsafe impl Sync for Definition {}
+
+fn done_definition() -> *mut ffi::PyMethodDef {
+    static DEFINITION: OnceLock<Definition> = OnceLock::new();
+    DEFINITION.get_or_init(|| definition(c"done", done, ffi::METH_O)).0
 }
 
-/// # Safety
-/// The GIL is held and all pointers are live objects. `None` with a Python exception set.
-unsafe fn call(function: *mut ffi::PyObject, arguments: &[*mut ffi::PyObject]) -> Option<Object> {
-    // SAFETY: the caller's promise; a tuple takes over a reference of each item.
-    unsafe {
-        let tuple = Object::owned(ffi::PyTuple_New(arguments.len() as isize))?;
-        for (index, argument) in arguments.iter().enumerate() {
-            ffi::Py_INCREF(*argument);
-            ffi::PyTuple_SetItem(tuple.as_ptr(), index as isize, *argument);
-        }
-        Object::owned(ffi::PyObject_CallObject(function, tuple.as_ptr()))
-    }
+fn cancel_definition() -> *mut ffi::PyMethodDef {
+    static DEFINITION: OnceLock<Definition> = OnceLock::new();
+    DEFINITION.get_or_init(|| definition(c"cancel", cancel_task, ffi::METH_NOARGS)).0
+}
+
+fn abandon_definition() -> *mut ffi::PyMethodDef {
+    static DEFINITION: OnceLock<Definition> = OnceLock::new();
+    DEFINITION.get_or_init(|| definition(c"abandon", abandon_task, ffi::METH_NOARGS)).0
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ids are slot and generation: spread enough by one multiplication.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }

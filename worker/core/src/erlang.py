@@ -17,6 +17,29 @@ def __getattr__(name):
     return function
 
 
+def _complete(answers):
+    for future, value, error in answers:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+
+async def _collect(module, function, args, kwargs):
+    """The items of an asynchronous generator or iterator; what is none becomes a list of one item."""
+    items = __import__(module, fromlist=["*"])
+    for part in function.split("."):
+        items = getattr(items, part)
+    items = items(*args, **kwargs)
+    if hasattr(items, "__await__"):
+        items = await items
+    if hasattr(items, "__aiter__"):
+        return [item async for item in items]
+    return list(items) if hasattr(items, "__next__") else [items]
+
+
 def send(to, message):
     """Sends a message to an Erlang process, named by its Pid or its registered name."""
     if not isinstance(to, (Pid, str)):

@@ -8,7 +8,8 @@ use shm_proto::etf::{EtfError, Limits, Reader};
 use shm_proto::request::{Header, Kind, Malformed, Options, Place};
 
 use crate::answer::{Answer, Failure};
-use crate::callable::{Callables, Names};
+use crate::asyncio;
+use crate::callable::{Callables, Names, is_async_function};
 use crate::callback::{self, Running};
 use crate::coroutine;
 use crate::fork;
@@ -34,6 +35,8 @@ pub struct Executor {
     /// What the last request left.
     pub answer: Answer,
     running: Rc<Running>,
+    /// First request of the chain of calls that the last one belongs to.
+    root: u64,
     /// What programs had published when the last request began.
     pub published: u64,
 }
@@ -61,6 +64,7 @@ impl Executor {
     pub unsafe fn new(current: Current, namespace: Object) -> Option<Self> {
         Some(Self {
             running: Running::here(current.armed()),
+            root: 0,
             published: 0,
             current,
             callables: Callables::default(),
@@ -82,9 +86,16 @@ impl Executor {
     #[inline]
     pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
         let body = header.body(record).ok_or(Malformed("request length"))?;
-        self.running.set(header.id, header.root(record));
+        self.root = header.root(record);
         self.published = callback::published();
         self.answer.clear();
+        let on_loop = asyncio::on_loop();
+        if on_loop {
+            // SAFETY: the GIL is held and no exception is set.
+            unsafe { coroutine::begin(shared, header, self.root, self.published) };
+        } else {
+            self.running.set(header.id, self.root);
+        }
         // SAFETY: the GIL is held and no exception is set.
         unsafe {
             let outcome = if header.place == Place::Inline {
@@ -97,9 +108,33 @@ impl Executor {
                 Outcome::Answered
             });
             fork::end_child();
+            if on_loop && outcome == Outcome::Answered {
+                coroutine::forget(header.id);
+            }
             self.running.clear();
             self.current.clear();
             Ok(outcome)
+        }
+    }
+
+    /// Whether a request belongs on the event loop: coroutine functions, functions of asyncio, the end of objects. What
+    /// needs an import or has large arguments does not: it would hold up the others.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    #[inline]
+    pub unsafe fn is_for_loop(&mut self, header: &Header, record: &[u8]) -> bool {
+        if header.kind == Kind::Release {
+            return true;
+        }
+        if header.kind != Kind::Call || header.place != Place::Inline {
+            return false;
+        }
+        let Some((names, _)) = header.body(record).and_then(Names::split) else { return false };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let callable = self.callables.find_loaded(names);
+            callable.is_some_and(|callable| names.is_asyncio() || is_async_function(&callable))
         }
     }
 
@@ -162,7 +197,13 @@ impl Executor {
             if let Some(value) = &value
                 && coroutine::is_awaitable(value)
             {
-                coroutine::hand_over(shared, header, self.published, value).ok_or(Failure::Raised)?;
+                if !asyncio::on_loop() {
+                    coroutine::begin(shared, header, self.root, self.published);
+                }
+                if coroutine::hand_over(header.id, value).is_none() {
+                    coroutine::forget(header.id);
+                    return Err(Failure::Raised);
+                }
                 return Ok(Outcome::Awaited);
             }
             self.answer.value(value.as_ref(), header.options)?;
@@ -185,6 +226,11 @@ impl Executor {
         unsafe {
             self.args.decode(&mut reader, options, extent)?;
             let callable = self.callables.find(names).ok_or(Failure::Raised)?;
+            if options.has(Options::ASYNC) && names.is_asyncio() && !asyncio::on_loop() && !is_async_function(&callable)
+            {
+                let (positional, kwargs) = (self.args.positional(), self.args.kwargs());
+                return coroutine::call_here(&callable, positional, kwargs).ok_or(Failure::Raised).map(Some);
+            }
             self.apply(&callable).map(Some)
         }
     }

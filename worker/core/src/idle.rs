@@ -71,6 +71,15 @@ impl Idle {
         true
     }
 
+    /// Whether a request or a stop came while spinning for as long as sleeping and waking would take.
+    ///
+    /// # Safety
+    /// The GIL is held; it is released meanwhile.
+    pub unsafe fn spin_once(&self, link: &WorkerLink, requests: &Consumer, control: &Control, clock: &Clock) -> bool {
+        // SAFETY: spinning touches no Python object.
+        unsafe { gil::released(|| self.spin(link, requests, control, clock)) && !control.stopping() }
+    }
+
     /// Whether a request or a stop came while spinning.
     fn spin(&self, link: &WorkerLink, requests: &Consumer, control: &Control, clock: &Clock) -> bool {
         let began = ticks();

@@ -183,6 +183,7 @@ pub struct Interrupter(mpsc::Sender<Order>);
 enum Order {
     Interrupt(u64, Until),
     Gil(Box<dyn FnOnce() + Send>),
+    Abandon(u64),
 }
 
 impl Interrupter {
@@ -206,6 +207,11 @@ impl Interrupter {
     pub fn with_gil_once(&self, then: Box<dyn FnOnce() + Send>) {
         let _ = self.0.send(Order::Gil(then));
     }
+
+    /// Leaves the task of request `id` to itself and answers the request.
+    pub fn abandon(&self, id: u64) {
+        let _ = self.0.send(Order::Abandon(id));
+    }
 }
 
 /// A request that is being interrupted.
@@ -225,6 +231,8 @@ fn repeat(receiver: &mpsc::Receiver<Order>, main: libc::pthread_t) {
             Some(due) => receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
+            // SAFETY: this thread does not hold the GIL here.
+            Ok(Order::Abandon(id)) => unsafe { coroutine::abandon(id) },
             Ok(Order::Interrupt(id, until)) => {
                 // One that is to end is not interrupted once more.
                 if active.iter().all(|other| (other.id, other.until) != (id, Until::Ended)) {
@@ -266,35 +274,49 @@ impl Attempt {
             unsafe { libc::pthread_kill(main, signal()) };
             return true;
         }
-        let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
-        match state {
-            Some(state) => self.set_in(&state),
-            None if self.set && self.until == Until::Raised => return false,
-            None => return coroutine::cancel(id) && self.until == Until::Ended,
-        }
-        true
-    }
-
-    /// Sets the exception in an executor thread and ends the thread's wait for Erlang. A wait that begins just then may
-    /// sleep through that; the next attempt wakes it.
-    fn set_in(&mut self, state: &ThreadState) {
-        let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };
-        if armed == TO_THE_END || !self.set {
-            // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
-            unsafe {
-                let gil = ffi::PyGILState_Ensure();
-                if state.current.load(Ordering::Acquire) == self.id {
-                    state.armed.fetch_max(armed, Ordering::Relaxed);
-                    ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted());
-                    self.set = true;
-                }
-                ffi::PyGILState_Release(gil);
-            }
-        }
-        let slot = state.slot.load(Ordering::Acquire);
+        // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
+        let (again, slot) = unsafe {
+            let gil = ffi::PyGILState_Ensure();
+            let made = self.make_elsewhere();
+            ffi::PyGILState_Release(gil);
+            made
+        };
         if slot != NO_SLOT {
             callback::wake(slot);
         }
+        again
+    }
+
+    /// Looks for the request in other threads, among the tasks of the event loop and in what that has left to other threads:
+    /// with the GIL held it is in one of these places. Returns whether there should be another attempt, and the callback slot
+    /// to wake. A wait that begins just then may sleep through that; the next attempt wakes it.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    unsafe fn make_elsewhere(&mut self) -> (bool, u32) {
+        let id = self.id;
+        let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
+        if let Some(state) = state {
+            let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };
+            if armed == TO_THE_END || !self.set {
+                state.armed.fetch_max(armed, Ordering::Relaxed);
+                // SAFETY: the GIL is held.
+                unsafe { ffi::PyThreadState_SetAsyncExc(state.ident as _, module::interrupted()) };
+                self.set = true;
+            }
+            return (true, state.slot.load(Ordering::Acquire));
+        }
+        if self.set && self.until == Until::Raised {
+            return (false, NO_SLOT);
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            if coroutine::cancel(id) {
+                return (self.until == Until::Ended, NO_SLOT);
+            }
+            callback::refuse_handed(id);
+        }
+        (MAIN_CURRENT.load(Ordering::Acquire) == id, NO_SLOT)
     }
 }
 

@@ -17,12 +17,16 @@ mod serve;
 mod threads;
 
 mod answer;
+mod async_call;
+mod asyncio;
 mod callable;
 mod callback;
 mod coroutine;
+mod event_loop;
 mod exception;
 mod executor;
 mod handle;
+mod invoke;
 mod payload;
 mod reply;
 mod reset;

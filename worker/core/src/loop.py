@@ -1,45 +1,65 @@
-"""The event loop on which an ordinary worker awaits the results of calls."""
+"""The event loop of a worker: in a thread of its own, or, in a worker of kind async, in the main thread."""
 
 import asyncio
+import contextvars
 import sys
 import threading
 
-loop = asyncio.new_event_loop()
-tasks = {}
+# The request that a task works for; tasks and threads that it starts inherit it.
+request = contextvars.ContextVar("erlang_request", default=None)
 
 
 async def result_of(awaitable):
     return await awaitable
 
 
-def start(awaitable, request, done):
-    def begin():
-        task = tasks[request] = loop.create_task(result_of(awaitable))
-        task.add_done_callback(finished)
-
-    def finished(task):
-        del tasks[request]
-        done(request, task)
-
-    loop.call_soon_threadsafe(begin)
+async def call_here(function, args, kwargs):
+    result = function(*args, **kwargs)
+    return await result if hasattr(result, "__await__") else result
 
 
-def cancel(request):
-    def begin():
-        if request in tasks:
-            tasks[request].cancel()
+def new_loop(kind):
+    if kind == "uvloop":
+        import uvloop
 
-    loop.call_soon_threadsafe(begin)
-
-
-def run():
-    while True:
-        try:
-            loop.run_forever()
-        except BaseException:
-            # A task has raised SystemExit or KeyboardInterrupt, which is its result; the others go on.
-            pass
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
 
 
-sys.setswitchinterval(0.0005)
-threading.Thread(target=run, name="erlang-loop", daemon=True).start()
+def run_in_thread(loop):
+    def run():
+        asyncio.set_event_loop(loop)
+        while not loop.is_closed():
+            keep_running(loop)
+
+    sys.setswitchinterval(0.0005)
+    threading.Thread(target=run, name="erlang-loop", daemon=True).start()
+
+
+def keep_running(loop):
+    try:
+        loop.run_forever()
+    except BaseException:
+        # A task has raised SystemExit or KeyboardInterrupt, which is its result; the others go on.
+        pass
+
+
+def run_in_main(loop, bell, wake, turn, rung, stopping):
+    asyncio.set_event_loop(loop)
+    loop.add_reader(bell, rung)
+    loop.add_reader(wake, loop.stop)
+    loop.call_soon(turn)
+    while not stopping():
+        keep_running(loop)
+    loop.remove_reader(bell)
+    loop.remove_reader(wake)
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

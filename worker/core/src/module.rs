@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use pyo3::ffi;
 
+use crate::async_call;
 use crate::callback;
+use crate::event_loop;
 use crate::object::Object;
 use crate::serve;
 use crate::symbols;
@@ -132,6 +134,8 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
             return None;
         }
         callback::register(&module)?;
+        async_call::register(&module)?;
+        event_loop::register(&module)?;
         for namespace in [ffi::PyImport_GetModuleDict(), main.as_ptr()] {
             if ffi::PyDict_SetItemString(namespace, c"erlang".as_ptr(), module.as_ptr()) < 0 {
                 return None;

@@ -4,6 +4,8 @@
 //! take requests only while it is busy, and only those that [`crate::board`] allows. They need no lock for that: the GIL
 //! guards the ring, and while the main thread waits without the GIL, no other thread takes anything.
 
+mod looped;
+
 use std::cell::UnsafeCell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -18,10 +20,12 @@ use shm_proto::link::WorkerLink;
 use shm_proto::request::{Header, Kind};
 use shm_proto::ring::Consumer;
 
+use crate::asyncio;
 use crate::board::Board;
 use crate::callback;
 use crate::clock::{Clock, ticks};
 use crate::control::{Control, Opened, kill_group, wake_counter};
+use crate::event_loop;
 use crate::exception;
 use crate::executor::{Executor, Outcome};
 use crate::fork;
@@ -63,7 +67,10 @@ pub unsafe fn serve(arguments: &Arguments) -> Option<()> {
             }
         };
         control.send(&FromWorker::Ready(version()));
-        worker.serve(Idle::new())
+        if !worker.serve()? {
+            return Some(());
+        }
+        event_loop::serve(worker)
     }
 }
 
@@ -112,6 +119,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
             requests: UnsafeCell::new(requests),
             board: UnsafeCell::new(board),
             main_waits: AtomicBool::new(false),
+            looped: AtomicBool::new(false),
             several: executors > 1,
             waiting: AtomicU32::new(0),
             armed: AtomicBool::new(false),
@@ -170,6 +178,8 @@ pub struct Shared {
     requests: UnsafeCell<Consumer>,
     /// The main thread waits for requests, so no other thread takes any. Changed with the GIL held.
     main_waits: AtomicBool,
+    /// The main thread is an event loop: it takes all requests and hands some to other threads. Changed with the GIL held.
+    looped: AtomicBool,
     /// Only touched with the GIL held.
     board: UnsafeCell<Board>,
     /// There are executors besides the main thread.
@@ -202,6 +212,23 @@ impl Shared {
         self.main_waits.load(Ordering::Relaxed)
     }
 
+    /// Whether the main thread is an event loop, which hands requests to the other threads.
+    #[inline]
+    pub fn is_looped(&self) -> bool {
+        self.looped.load(Ordering::Relaxed)
+    }
+
+    /// The main thread becomes an event loop; `threads` run what it hands on.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn enter_loop(&self, threads: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.board().set_limit(threads) };
+        self.main_waits.store(true, Ordering::Relaxed);
+        self.looped.store(true, Ordering::Relaxed);
+    }
+
     /// Who runs what.
     ///
     /// # Safety
@@ -215,7 +242,7 @@ impl Shared {
     /// Whether other threads than the main thread have to look at the ring while it is busy.
     #[inline]
     pub fn is_shared(&self) -> bool {
-        self.several || self.waiting.load(Ordering::SeqCst) > 0
+        (self.several || self.waiting.load(Ordering::SeqCst) > 0) && !self.is_looped()
     }
 
     /// A thread begins to wait for an Erlang function; `executor`: it runs a request, one of the chain `root`.
@@ -268,7 +295,11 @@ impl Shared {
     pub unsafe fn pass_lead(&self) {
         // SAFETY: the GIL is held; the main thread does not wait where the ring is looked at.
         unsafe {
-            if !self.main_waits() && (!self.leave_ring() || (self.board().idle > 0 && threads::nobody_watches(self))) {
+            if self.is_looped() {
+                threads::serve_handed(self);
+            } else if !self.main_waits()
+                && (!self.leave_ring() || (self.board().idle > 0 && threads::nobody_watches(self)))
+            {
                 self.kick();
             }
         }
@@ -286,7 +317,17 @@ impl Shared {
     /// The GIL is held.
     pub unsafe fn stalled_until(&self) -> Option<Instant> {
         // SAFETY: the caller's promise; the ring is only looked at.
-        unsafe { if self.main_waits() { None } else { self.board().stalled_until(self.requests()) } }
+        unsafe {
+            if self.is_looped() {
+                let held_back = self.board().has_handed();
+                self.board().stalled_until(held_back)
+            } else if self.main_waits() {
+                None
+            } else {
+                let held_back = !self.requests().is_empty();
+                self.board().stalled_until(held_back)
+            }
+        }
     }
 }
 
@@ -296,6 +337,7 @@ pub struct Server {
     shared: Arc<Shared>,
     executor: Executor,
     clock: Clock,
+    idle: Idle,
     record: Vec<u8>,
     /// Requests taken since the last look at `request_waiting`.
     unlooked: u32,
@@ -304,7 +346,7 @@ pub struct Server {
 impl Server {
     /// The executor of the calling thread.
     pub fn new(shared: Arc<Shared>, executor: Executor) -> Self {
-        Self { shared, executor, clock: Clock::new(), record: Vec::with_capacity(4096), unlooked: 0 }
+        Self { shared, executor, clock: Clock::new(), idle: Idle::new(), record: Vec::with_capacity(4096), unlooked: 0 }
     }
 
     /// What it shares with the others.
@@ -312,11 +354,12 @@ impl Server {
         &self.shared
     }
 
-    /// The loop of the main thread. `None` with a Python exception set.
+    /// The loop of the main thread, until the node says stop or (`true`) an event loop shall take over. `None` with a Python
+    /// exception set.
     ///
     /// # Safety
     /// In Python's main thread with the GIL held and no exception set.
-    unsafe fn serve(&mut self, mut idle: Idle) -> Option<()> {
+    unsafe fn serve(&mut self) -> Option<bool> {
         let mut yielded = ticks();
         // SAFETY: the GIL is held whenever Python or the ring is touched, but for the wait, which is announced.
         unsafe {
@@ -324,7 +367,7 @@ impl Server {
                 let Some(header) = self.take() else {
                     let shared = &self.shared;
                     shared.main_waits.store(true, Ordering::Relaxed);
-                    let goes_on = idle.wait(&shared.link, shared.requests(), &shared.control, &mut self.clock);
+                    let goes_on = self.idle.wait(&shared.link, shared.requests(), &shared.control, &mut self.clock);
                     shared.main_waits.store(false, Ordering::Relaxed);
                     if !goes_on {
                         return None;
@@ -333,6 +376,9 @@ impl Server {
                     continue;
                 };
                 let now = self.run(&header);
+                if event_loop::wanted() {
+                    return Some(true);
+                }
                 if now.saturating_sub(yielded) > self.clock.ticks_per_milli() {
                     // A loop over C functions runs no bytecode, where other threads and signals get their turn.
                     self.shared.main_waits.store(true, Ordering::Relaxed);
@@ -346,7 +392,7 @@ impl Server {
                 }
             }
         }
-        Some(())
+        Some(false)
     }
 
     /// Takes and runs requests until there is none or the main thread looks after them.
@@ -395,8 +441,15 @@ impl Server {
         let started = ticks();
         // SAFETY: the GIL is held, and the main thread does not wait while somebody takes requests.
         unsafe {
-            self.shared.board().begin();
-            if self.shared.is_shared() {
+            let on_loop = asyncio::on_loop();
+            if !on_loop {
+                self.shared.board().begin();
+            }
+            if self.shared.is_looped() {
+                if !on_loop {
+                    threads::serve_handed(&self.shared);
+                }
+            } else if self.shared.is_shared() {
                 if self.shared.waiting.load(Ordering::Relaxed) > 0 && !threads::ensure_idle(&self.shared) {
                     // At the bound of threads those that run look at the ring when they are done.
                     ffi::PyErr_Clear();
@@ -407,7 +460,9 @@ impl Server {
                 Ok(outcome) => outcome,
                 Err(error) => self.shared.control.fail(&error.to_string()),
             };
-            self.shared.board().end();
+            if !on_loop {
+                self.shared.board().end();
+            }
             if self.shared.armed.load(Ordering::Relaxed) && !self.shared.main_waits() {
                 // Before the answer.
                 self.shared.look_again();

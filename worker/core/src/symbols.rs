@@ -50,6 +50,9 @@ pub struct Symbols {
     /// `PyObject_VectorcallDict`
     pub vectorcall_dict:
         unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject,
+    /// `PyObject_VectorcallMethod`
+    pub vectorcall_method:
+        unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject,
 }
 
 /// The flag by which a vectorcall says that `args[-1]` may be overwritten during the call.
@@ -78,6 +81,7 @@ pub fn load() -> Result<(), MissingSymbol> {
             fill_info: find(c"PyBuffer_FillInfo")?,
             utf8_and_size: find(c"PyUnicode_AsUTF8AndSize")?,
             vectorcall_dict: find(c"PyObject_VectorcallDict")?,
+            vectorcall_method: find(c"PyObject_VectorcallMethod")?,
         }
     };
     SYMBOLS.get_or_init(|| symbols);

@@ -74,7 +74,7 @@ pub fn prepare(shared: &Arc<Shared>, namespace: &Object) {
 pub unsafe fn ensure_idle(shared: &Shared) -> bool {
     // SAFETY: the GIL is held.
     unsafe {
-        if shared.main_waits() || shared.board().idle > 0 {
+        if (shared.main_waits() && !shared.is_looped()) || shared.board().idle > 0 {
             return true;
         }
         if shared.board().threads >= shared.board().max_threads {
@@ -83,6 +83,25 @@ pub unsafe fn ensure_idle(shared: &Shared) -> bool {
             return false;
         }
         spawn(shared).is_some()
+    }
+}
+
+/// Sees to it that a thread takes what an event loop has handed over, if it may be taken.
+///
+/// # Safety
+/// The GIL is held; it may be released for a while.
+pub unsafe fn serve_handed(shared: &Shared) {
+    // SAFETY: the GIL is held.
+    unsafe {
+        if !shared.board().may_take_handed() {
+            return;
+        }
+        if shared.board().idle > 0 {
+            shared.kick();
+        } else if !ensure_idle(shared) {
+            // At the bound of threads those that run look when they are done.
+            ffi::PyErr_Clear();
+        }
     }
 }
 
@@ -173,14 +192,22 @@ unsafe fn follow(server: &mut Server) {
     while !server.shared().control.stopping() {
         // SAFETY: the GIL is held, and released only for the wait.
         unsafe {
-            server.serve_available();
+            if server.shared().is_looped() {
+                server.serve_handed();
+            } else {
+                server.serve_available();
+            }
             let shared = server.shared();
             if !shared.main_waits() && !shared.leave_ring() {
                 continue;
             }
             let until = shared.stalled_until();
             if until.is_some_and(|until| until <= Instant::now()) && shared.board().stall_is_over() {
-                server.serve_one();
+                if shared.is_looped() {
+                    server.serve_one_handed(true);
+                } else {
+                    server.serve_one();
+                }
                 continue;
             }
             if replace_deadline(until) && shared.board().idle > 0 {

@@ -247,6 +247,15 @@ impl Incarnation {
         requests.claimed() - requests.consumed().min(requests.claimed()) < requests.capacity() / 2
     }
 
+    /// As [`Incarnation::has_room`]; otherwise the worker will ring when it has made some. For those who have just joined a
+    /// queue: the worker may have answered their first request to ring before anybody could know that they wait.
+    pub fn has_room_or_will_tell(&self) -> bool {
+        self.has_room() || {
+            self.link().request_waiting().raise();
+            self.has_room()
+        }
+    }
+
     /// Claims room for a request of `len` bytes. If the ring is full the worker is told that somebody waits for room, and
     /// the claim is tried once more: what was freed before the worker could see that is not missed.
     ///

@@ -114,9 +114,9 @@ impl Pool {
         self.parked.lock().unwrap_or_else(|e| e.into_inner()).pop()
     }
 
-    /// Whether a worker takes requests and has room for one.
+    /// Whether a worker takes requests and has room for one; those that have none will tell when they have.
     pub fn has_room(&self) -> bool {
-        self.workers().iter().any(|w| w.load() != u32::MAX && w.has_room())
+        self.workers().iter().any(|w| w.load() != u32::MAX && w.has_room_or_will_tell())
     }
 
     /// How many requests are parked.

@@ -238,7 +238,7 @@ impl Submission<'_> {
             Ok(answer) => answer,
             Err(Missed::Full) => {
                 let queue = worker.queue.clone();
-                let room = || worker.state() >= CLOSED || worker.has_room();
+                let room = || worker.state() >= CLOSED || worker.has_room_or_will_tell();
                 self.wait(queue, room)
             }
             Err(Missed::Gone) => beam::error(self.env, down_reason(self.env, worker)),

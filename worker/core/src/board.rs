@@ -8,7 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use shm_proto::request::Header;
+use shm_proto::request::{Header, Options};
 use shm_proto::ring::{Consumer, Corrupt, Record};
 
 /// While requests are held back and none has ended for this long, one more is taken: it may be what a waiting one needs,
@@ -90,15 +90,19 @@ impl Board {
         self.handed.push_back(Handed { header, record: record.to_vec() });
     }
 
-    /// The next request that was left to other threads and may run: the oldest, if fewer run than may, else one whose chain
-    /// of calls waits here. `any`: the oldest in any case.
+    /// The next request that was left to other threads and may run: the oldest, if fewer run than may, else one that
+    /// goes first. `any`: the oldest in any case.
     pub fn take_handed(&mut self, any: bool) -> Option<Handed> {
         if any || self.has_executor() {
             return self.handed.pop_front();
         }
-        let nested = |handed: &Handed| self.waiting.contains(&handed.header.root(&handed.record));
-        let at = if self.waiting.is_empty() { None } else { self.handed.iter().position(nested) };
-        at.and_then(|at| self.handed.remove(at))
+        let at = self.handed.iter().position(|handed| self.goes_first(handed))?;
+        self.handed.remove(at)
+    }
+
+    /// Whether a request may run however many do: its chain of calls waits here, or it is the node's own.
+    fn goes_first(&self, handed: &Handed) -> bool {
+        handed.header.options.has(Options::NODE) || self.waiting.contains(&handed.header.root(&handed.record))
     }
 
     /// Takes a request back that has not begun.
@@ -114,9 +118,7 @@ impl Board {
 
     /// Whether one of them may run.
     pub fn may_take_handed(&self) -> bool {
-        self.has_handed()
-            && (self.has_executor()
-                || self.handed.iter().any(|handed| self.waiting.contains(&handed.header.root(&handed.record))))
+        self.has_handed() && (self.has_executor() || self.handed.iter().any(|handed| self.goes_first(handed)))
     }
 
     /// A request begins.

@@ -295,7 +295,7 @@ order_of_reply(_) ->
     ok.
 
 coroutine(_) ->
-    ok = py:exec(<<"import asyncio\nasync def co(n):\n  await asyncio.sleep(0)\n  return erlang.echo(n)">>),
+    ok = py:exec(<<"import asyncio\nasync def co(n):\n  await asyncio.sleep(0)\n  return await erlang.async_call('echo', n)">>),
     {ok, [4]} = py:eval(<<"co(4)">>).
 
 generator_and_finaliser(_) ->

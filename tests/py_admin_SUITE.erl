@@ -9,7 +9,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 all() ->
     [
         busy_worker_runs_it_first, setting_is_replaced, setting_on_later_workers, setting_keeps_its_place, setting_fails, setting_of_dead_caller,
-        unset_setting, settings_and_code_together, pool_of_the_user, memory_stats, memory_of_one_pool, memory_of_busy_worker, odd_figures,
+        unset_setting, settings_and_code_together, pool_of_the_user, pool_async, memory_stats, memory_of_one_pool, memory_of_busy_worker, odd_figures,
         gc, gc_bad_generation, tracemalloc, tracemalloc_restarted_worker, tracemalloc_bad_frames, reload_by_any_name, reload_in_parallel, not_started
     ].
 
@@ -163,6 +163,26 @@ pool_of_the_user(_) ->
     ok = set(1),
     {ok, none} = py:eval(<<"getattr(__import__('sys'), 'setting', None)">>, #{}, #{pool => own}),
     ok = py_exec_log:unset(test, 10000).
+
+%% Pool async is meant, from its first use on.
+%% covers: py:exec_all/1, py:gc/0, py:memory_stats/0
+pool_async(_) ->
+    _ = py_pool:stop_pool(async),
+    ok = set(known),
+    ok = py:exec_all(<<"said_before = 1">>),
+    Seen = fun() -> py:await(py:async_call(builtins, eval, [<<"(__import__('sys').setting, __import__('__main__').said_before)">>])) end,
+    {ok, {<<"known">>, 1}} = Seen(),
+    [OsPid] = py_test:os_pids(async),
+    ok = set(changed),
+    {ok, {<<"changed">>, 1}} = Seen(),
+    {ok, _} = py:gc(),
+    {ok, #{workers := Workers}} = py:memory_stats(),
+    [OsPid] = [P || #{pool := async, os_pid := P, gc_stats := _} <- Workers],
+    ok = py_test:kill("9", OsPid),
+    py_test:until(fun() -> py_test:os_pids(async) =/= [OsPid] andalso length(py_test:os_pids(async)) =:= 1 end),
+    {ok, {<<"changed">>, 1}} = Seen(),
+    ok = py_exec_log:unset(test, 10000),
+    ok = py_pool:stop_pool(async).
 
 %% covers: py:memory_stats/0
 memory_stats(_) ->

@@ -8,13 +8,13 @@
 suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Group} || Group <- [main_thread, executors]] ++
+    [{group, Group} || Group <- [main_thread, executors, event_loop, beside_loop]] ++
         [path_of_worker, import_in_worker, stub_by_itself, subprocess, fork_in_callback, child_outlives_call, stop_with_children].
 
-%% In the main thread of a worker, and in its other executors.
+%% In the main thread of a worker, in its other executors; in a coroutine of a worker with an event loop, and in a thread beside the loop.
 groups() ->
     Cases = [fork, pool_fork, pool_spawn, pool_forkserver, executor_fork, executor_spawn, executor_forkserver, process_and_queue, terminate],
-    [{main_thread, [], Cases}, {executors, [], Cases}].
+    [{Group, [], Cases} || Group <- [main_thread, executors, event_loop, beside_loop]].
 
 init_per_suite(Config) ->
     ok = py_test:start(),
@@ -29,8 +29,13 @@ end_per_suite(_Config) ->
     py_test:stop().
 
 init_per_group(Group, Config) ->
-    Executors = case Group of main_thread -> 1; executors -> 3 end,
-    ok = py_pool:start_pool(children, #{num_workers => 1, num_executors => Executors, paths => [proplists:get_value(dir, Config)]}),
+    Kind =
+        case Group of
+            main_thread -> #{};
+            executors -> #{num_executors => 3};
+            _ -> #{kind => async}
+        end,
+    ok = py_pool:start_pool(children, Kind#{num_workers => 1, paths => [proplists:get_value(dir, Config)]}),
     ok = py:register_function(double, fun([N]) -> 2 * N end),
     [{pool, children}, {group, Group} | Config].
 
@@ -131,6 +136,9 @@ def terminate():
     child.join()
     return child.exitcode == -signal.SIGTERM
 
+async def in_coroutine(name, *args):
+    return globals()[name](*args)
+
 def nap():
     pid = os.fork()
     if pid == 0:
@@ -153,7 +161,11 @@ run(Function, Args, Config) ->
             Result = py:call(child_work, Function, Args, #{}, Opts),
             ok = py:cancel(Busy),
             py_test:until(fun() -> {ok, true} =:= py:eval(IsMain, #{}, Opts) end),
-            Result
+            Result;
+        event_loop ->
+            py:await(py:async_call(child_work, in_coroutine, [Function | Args], #{}, Opts), 90000);
+        beside_loop ->
+            py:await(py:async_call(child_work, Function, Args, #{}, Opts), 90000)
     end.
 
 %% covers: guarantee:children

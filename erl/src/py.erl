@@ -23,6 +23,7 @@
 -export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
 -export([activate_venv/1, deactivate_venv/0, venv_info/0, ensure_venv/2, ensure_venv/3]).
 -export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
+-export([configure_logging/0, configure_logging/1, enable_tracing/0, disable_tracing/0, get_traces/0, clear_traces/0]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
 -export_type([ref/0, context/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
@@ -441,6 +442,41 @@ register_function(Name, Module, Function) ->
 -spec unregister_function(name()) -> ok | {error, {badarg, name} | not_started}.
 unregister_function(Name) ->
     py_callback:unregister(Name).
+
+%% What Python logs.
+
+%% @doc Sends what Python logs to `logger', from its primary level on.
+-spec configure_logging() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+configure_logging() ->
+    py_logger:configure(#{}).
+
+%% @doc As {@link configure_logging/0}, with a level and a format. What is below the level stays in Python. See {@link py_logger}
+%% for the events.
+-spec configure_logging(py_logger:options()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+configure_logging(Options) ->
+    py_logger:configure(Options).
+
+%% How long what takes in Python.
+
+%% @doc Keeps the spans (`erlang.Span', `erlang.trace') that end in Python from here on.
+-spec enable_tracing() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+enable_tracing() ->
+    py_tracer:enable().
+
+%% @doc Ends what {@link enable_tracing/0} began; spans that were kept stay.
+-spec disable_tracing() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
+disable_tracing() ->
+    py_tracer:disable().
+
+%% @doc The spans that are kept, in the order of their ends, at most 10000. Those of a call are here when it has been answered.
+-spec get_traces() -> {ok, [py_tracer:span()]} | {error, not_started}.
+get_traces() ->
+    py_tracer:spans().
+
+%% @doc Forgets the spans that are kept.
+-spec clear_traces() -> ok | {error, not_started}.
+clear_traces() ->
+    py_tracer:clear().
 
 %% State that Erlang and all workers share.
 

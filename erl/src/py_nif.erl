@@ -8,6 +8,7 @@
 -export([start/0, stop/0, nif_info/0]).
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
+-export([observe_open/1, observe_done/3, observe_dropped/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
 -export([is_handle/1, release_handle/1]).
@@ -208,6 +209,18 @@ callback_reply(_Call, _Result) -> erlang:nif_error(not_loaded).
 %% @doc As {@link callback_reply/2}, on a dirty scheduler, for answers with much data.
 -spec callback_reply_dirty(call(), {ok, term()} | {error, binary()}) -> ok | {error, term()}.
 callback_reply_dirty(_Call, _Result) -> erlang:nif_error(not_loaded).
+
+%% @doc The calling process begins to take the events of Python, logs or spans: what they are counted under.
+-spec observe_open(py_logger | py_tracer) -> non_neg_integer().
+observe_open(_Server) -> erlang:nif_error(not_loaded).
+
+%% @doc An event has been handled: there is room for as much.
+-spec observe_done(py_logger | py_tracer, non_neg_integer(), non_neg_integer()) -> ok.
+observe_done(_Server, _Epoch, _Cost) -> erlang:nif_error(not_loaded).
+
+%% @doc How many events were dropped since the last question.
+-spec observe_dropped(py_logger | py_tracer) -> non_neg_integer().
+observe_dropped(_Server) -> erlang:nif_error(not_loaded).
 
 %% @doc Permits of the node's semaphore in use.
 -spec permits() -> non_neg_integer().

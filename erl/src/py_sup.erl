@@ -5,6 +5,8 @@
 %%           +-- py_exec_log
 %%           +-- py_callback
 %%           +-- py_context
+%%           +-- py_logger
+%%           +-- py_tracer
 %%           +-- pools ------ pool NAME ---- workers ---- py_worker, one per worker
 %%                        +-- ...       +--- py_pool
 %% </pre>
@@ -76,12 +78,15 @@ init(root) ->
     ok = py_callback:create_table(),
     ok = py_state:create_table(),
     ok = py_context:create_table(),
+    ok = py_tracer:create_table(),
     {ok,
         {#{strategy => one_for_one, intensity => 10, period => 10}, [
             worker(py_deadline, []),
             worker(py_exec_log, []),
             worker(py_callback, []),
             worker(py_context, []),
+            worker(py_logger, []),
+            worker(py_tracer, []),
             #{id => pools, start => {?MODULE, start_pools, []}, type => supervisor, shutdown => infinity}
         ]}};
 init(pools) ->

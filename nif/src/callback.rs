@@ -236,7 +236,7 @@ fn origin(incarnation: &Incarnation, id: u64) -> Origin {
 }
 
 /// A process by its registered name. On threads of our own only.
-fn whereis(name: Raw) -> Option<ErlNifPid> {
+pub fn whereis(name: Raw) -> Option<ErlNifPid> {
     let mut pid = MaybeUninit::uninit();
     // SAFETY: threads of our own pass no environment; initialised on success.
     unsafe { (sys::enif_whereis_pid(std::ptr::null_mut(), name, pid.as_mut_ptr()) != 0).then(|| pid.assume_init()) }

@@ -145,6 +145,11 @@ impl<'a> ReplyExtent<'a> {
         Some(ReplyExtent { worker, extent, view })
     }
 
+    /// Bytes of terms and blobs.
+    pub fn total(&self) -> u64 {
+        self.extent.total
+    }
+
     /// Copies the terms.
     pub fn terms(&self) -> Option<Vec<u8>> {
         let mut terms = Vec::new();

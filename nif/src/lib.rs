@@ -18,6 +18,7 @@ mod incarnation;
 mod janitor;
 mod lease;
 mod nifs;
+mod observe;
 mod pool;
 mod reader;
 mod registry;

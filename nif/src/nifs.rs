@@ -11,7 +11,7 @@ use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
-use crate::{backend, janitor, reader, registry, semaphore, slab, submit, teardown};
+use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use shm_proto::layout::Geometry;
 use std::sync::Arc;
@@ -70,6 +70,9 @@ nifs! {
     "callback_enter"/1 Normal => callback_enter;
     "callback_reply"/2 Normal => callback_reply;
     "callback_reply_dirty"/2 DirtyCpu => callback_reply_dirty;
+    "observe_open"/1 Normal => observe_open;
+    "observe_done"/3 Normal => observe_done;
+    "observe_dropped"/1 Normal => observe_dropped;
     "permits"/0 Normal => permits;
     "max_permits"/0 Normal => max_permits;
     "set_max_permits"/1 Normal => set_max_permits;
@@ -500,6 +503,23 @@ fn answer_callback(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         }
         _ => bad_argument(env),
     }
+}
+
+/// N. Constant.
+fn observe_open(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::uint(env, u64::from(arg!(env, observe::gate(args[0])).open()))
+}
+
+/// N. Constant.
+fn observe_done(env: EnvPtr, args: &[Raw]) -> Raw {
+    let number = |term| beam::get_u64(env, term).and_then(|n| u32::try_from(n).ok());
+    arg!(env, observe::gate(args[0])).leave(arg!(env, number(args[1])), arg!(env, number(args[2])));
+    atoms().ok
+}
+
+/// N. Constant.
+fn observe_dropped(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::uint(env, arg!(env, observe::gate(args[0])).take_dropped())
 }
 
 /// N. Constant.

@@ -9,7 +9,7 @@ use crate::incarnation::{DOWN, Incarnation, down_reason};
 use crate::pool::Pool;
 use crate::slab::{self, Body, Handed, ReplyTo};
 use crate::term::{self, Inline};
-use crate::{callback, estimate, teardown};
+use crate::{callback, estimate, observe, teardown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
@@ -180,6 +180,8 @@ fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> 
         Kind::Reply => reply(incarnation, &header, payload),
         Kind::Callback => callback::received(incarnation, &header, payload),
         Kind::Send => callback::send(incarnation, &header, payload),
+        Kind::Log => observe::received(incarnation, &header, payload, &observe::LOGS, atoms().py_logger),
+        Kind::Span => observe::received(incarnation, &header, payload, &observe::SPANS, atoms().py_tracer),
         _ => Err(Corrupt("response kind")),
     }
 }

@@ -131,7 +131,8 @@ unsafe extern "C" fn py_in_child(_self: *mut ffi::PyObject, _: *mut ffi::PyObjec
     unsafe { pointer(Object::owned(ffi::PyBool_FromLong(fork::is_child().into()))) }
 }
 
-fn pointer(result: Option<Object>) -> *mut ffi::PyObject {
+/// What a native function returns; null stands for the exception that is set.
+pub fn pointer(result: Option<Object>) -> *mut ffi::PyObject {
     result.map_or(std::ptr::null_mut(), Object::into_ptr)
 }
 
@@ -251,6 +252,21 @@ unsafe fn send(arguments: *mut ffi::PyObject) -> Option<()> {
         }
         let id = origin().id;
         publish(shared, header(Kind::Send, id.unwrap_or(Header::NO_REQUEST), 0), &[], &payload, &blobs)
+    }
+}
+
+/// Publishes an object as a record of its own that nobody answers. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held and `object` is alive.
+pub unsafe fn emit(kind: Kind, object: *mut ffi::PyObject) -> Option<()> {
+    let (mut payload, mut blobs) = (Vec::with_capacity(512), BlobSink::new());
+    // SAFETY: the caller's promise.
+    unsafe {
+        let shared = shared()?;
+        encode(object, &mut payload, &mut blobs)?;
+        let id = origin().id;
+        publish(shared, header(kind, id.unwrap_or(Header::NO_REQUEST), 0), &[], &payload, &blobs)
     }
 }
 

@@ -1,9 +1,34 @@
 """What module erlang has beside its native parts; runs in its namespace."""
 
-from erlang import Pid, _in_child, _internal, _send, call
+import _thread
+
+from erlang import Pid, _in_child, _internal, _part, _send, call
+
+# What is loaded at first use, because it imports modules that a program may never need.
+_PARTS = {
+    "ErlangHandler": "handler",
+    "setup_logging": "handler",
+    "_stop_logging": "handler",
+    "Span": "span",
+    "trace": "span",
+}
+_loading = _thread.RLock()
+# Whether spans are sent.
+_tracing = False
+
+
+def _load(part):
+    with _loading:
+        names = [name for name, of in _PARTS.items() if of == part]
+        if names[0] not in globals():
+            namespace = _part(part)
+            globals().update((name, namespace[name]) for name in names)
 
 
 def __getattr__(name):
+    if name in _PARTS:
+        _load(_PARTS[name])
+        return globals()[name]
     dunder = name.startswith("__") and name.endswith("__")
     if dunder or not (_in_child() or _internal("registered", name)):
         raise AttributeError(f"module 'erlang' has no attribute {name!r}: no such function is registered")

@@ -26,6 +26,7 @@ mod event_loop;
 mod exception;
 mod executor;
 mod handle;
+mod observe;
 mod invoke;
 mod payload;
 mod reply;

@@ -10,6 +10,7 @@ use crate::async_call;
 use crate::callback;
 use crate::event_loop;
 use crate::object::Object;
+use crate::observe;
 use crate::serve;
 use crate::symbols;
 
@@ -134,6 +135,7 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
             return None;
         }
         callback::register(&module)?;
+        observe::register(&module)?;
         async_call::register(&module)?;
         event_loop::register(&module)?;
         for namespace in [ffi::PyImport_GetModuleDict(), main.as_ptr()] {

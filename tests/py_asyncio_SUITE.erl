@@ -335,6 +335,8 @@ exceptions(_) ->
                    'time': asyncio.TimeoutError('t'), 'value': ValueError('v'), 'stop': RuntimeError('r')}[kind]
         async def at_once(kind):
             raise ValueError(kind)
+        def foreign():
+            return asyncio.new_event_loop().create_future()
     ">>),
     {error, {'SystemExit', "3"}} = run(leaves, [<<"exit">>]),
     {error, {'KeyboardInterrupt', "k"}} = run(leaves, [<<"key">>]),
@@ -342,6 +344,7 @@ exceptions(_) ->
     {error, {'TimeoutError', "t"}} = run(leaves, [<<"time">>]),
     {error, {'ValueError', "v"}} = run(leaves, [<<"value">>]),
     {error, {'ValueError', "now"}} = run(at_once, [<<"now">>]),
+    {error, {'RuntimeError', _}} = run(foreign, []),
     {ok, 4} = run(double, [2]).
 
 %% What a coroutine, its tasks and its threads refer to is the caller of its own request.

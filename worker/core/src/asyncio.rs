@@ -23,6 +23,8 @@ pub struct EventLoop {
     functions: Object,
     /// Class `asyncio.Task`.
     pub task: Object,
+    /// Class of coroutines.
+    pub coroutine: Object,
     /// Class `asyncio.Future`.
     pub future: Object,
     /// `loop=` and, from 3.12 on, `eager_start=` of a task.
@@ -49,6 +51,7 @@ pub struct Names {
     pub done: Object,
     pub cancel: Object,
     pub add_done_callback: Object,
+    pub get_loop: Object,
 }
 
 // SAFETY: the objects are only touched with the GIL held.
@@ -153,6 +156,7 @@ impl EventLoop {
             let variable = get(c"request")?;
             Some(Self {
                 task: asyncio.attribute(c"Task")?,
+                coroutine: get(c"coroutine_class")?,
                 future: asyncio.attribute(c"Future")?,
                 options,
                 result_of: get(c"result_of")?,
@@ -165,6 +169,7 @@ impl EventLoop {
                     done: interned(c"done")?,
                     cancel: interned(c"cancel")?,
                     add_done_callback: interned(c"add_done_callback")?,
+                    get_loop: interned(c"get_loop")?,
                 },
                 event_loop,
                 functions,

@@ -148,20 +148,18 @@ pub unsafe fn hand_over(id: u64, awaitable: &Object) -> Option<()> {
 unsafe fn start(known: &EventLoop, id: u64, awaitable: &Object) -> Option<()> {
     // SAFETY: the GIL is held and every pointer comes from a live object.
     unsafe {
-        let task = if ffi::PyObject_IsInstance(awaitable.as_ptr(), known.future.as_ptr()) == 1 {
-            awaitable.clone()
+        let wrapped;
+        let coroutine = if ffi::Py_TYPE(awaitable.as_ptr()).cast() == known.coroutine.as_ptr() {
+            awaitable
+        } else if is_own_future(known, awaitable) {
+            return follow(known, id, awaitable);
         } else {
-            let wrapped;
-            let coroutine = if ffi::PyObject_HasAttrString(awaitable.as_ptr(), c"cr_frame".as_ptr()) != 0 {
-                awaitable
-            } else {
-                wrapped = call(&known.result_of, &[awaitable.as_ptr()])?;
-                &wrapped
-            };
-            let arguments = [coroutine.as_ptr()];
-            let make = symbols().vectorcall_dict;
-            Object::owned(make(known.task.as_ptr(), arguments.as_ptr(), 1, known.options.as_ptr()))?
+            wrapped = call(&known.result_of, &[awaitable.as_ptr()])?;
+            &wrapped
         };
+        let arguments = [coroutine.as_ptr()];
+        let make = symbols().vectorcall_dict;
+        let task = Object::owned(make(known.task.as_ptr(), arguments.as_ptr(), 1, known.options.as_ptr()))?;
         if known.eager {
             let done = method(&task, &known.names.done, &[])?;
             if done.as_ptr() == ffi::Py_True() {
@@ -169,9 +167,34 @@ unsafe fn start(known: &EventLoop, id: u64, awaitable: &Object) -> Option<()> {
                 return Some(());
             }
         }
+        follow(known, id, &task)
+    }
+}
+
+/// Whether an awaitable is a future, or a task, of our loop.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+unsafe fn is_own_future(known: &EventLoop, awaitable: &Object) -> bool {
+    // SAFETY: the GIL is held and every pointer comes from a live object.
+    unsafe {
+        let future = ffi::PyObject_IsInstance(awaitable.as_ptr(), known.future.as_ptr()) == 1;
+        let event_loop = if future { method(awaitable, &known.names.get_loop, &[]) } else { None };
+        ffi::PyErr_Clear();
+        event_loop.is_some_and(|event_loop| event_loop.as_ptr() == known.event_loop.as_ptr())
+    }
+}
+
+/// Has a task, or a future, answer its request when it has ended.
+///
+/// # Safety
+/// The GIL is held and no exception is set. `None` with a Python exception set.
+unsafe fn follow(known: &EventLoop, id: u64, task: &Object) -> Option<()> {
+    // SAFETY: the GIL is held and every pointer comes from a live object.
+    unsafe {
         let number = Object::owned(ffi::PyLong_FromUnsignedLongLong(id))?;
         let callback = Object::owned(ffi::PyCFunction_New(done_definition(), number.as_ptr()))?;
-        method(&task, &known.names.add_done_callback, &[callback.as_ptr()])?;
+        method(task, &known.names.add_done_callback, &[callback.as_ptr()])?;
         let cancelled = match lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
             Some(pending) => {
                 pending.task = Some(Sendable(task.clone()));
@@ -180,7 +203,7 @@ unsafe fn start(known: &EventLoop, id: u64, awaitable: &Object) -> Option<()> {
             None => false,
         };
         if cancelled {
-            method(&task, &known.names.cancel, &[])?;
+            method(task, &known.names.cancel, &[])?;
         }
         Some(())
     }

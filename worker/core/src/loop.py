@@ -13,6 +13,15 @@ async def result_of(awaitable):
     return await awaitable
 
 
+def class_of_coroutines():
+    coroutine = result_of(None)
+    coroutine.close()
+    return type(coroutine)
+
+
+coroutine_class = class_of_coroutines()
+
+
 async def call_here(function, args, kwargs):
     result = function(*args, **kwargs)
     return await result if hasattr(result, "__await__") else result

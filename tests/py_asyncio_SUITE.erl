@@ -373,8 +373,9 @@ context_variables(_) ->
 
 asyncio_of_newer_pythons(_) ->
     #{python := Version} = py:execution_info(),
-    case Version of
-        <<"3.", Minor:2/binary, _/binary>> when Minor >= <<"11">> ->
+    [_, Minor | _] = binary:split(Version, <<".">>, [global]),
+    case binary_to_integer(Minor) >= 11 of
+        true ->
             ok = py_test:define(<<"
                 async def modern():
                     async with asyncio.TaskGroup() as group:
@@ -387,7 +388,7 @@ asyncio_of_newer_pythons(_) ->
                         return [a.result(), b.result(), asyncio.current_task().get_coro().__name__]
             ">>),
             {ok, [2, 4, <<"modern">>]} = run(modern, []);
-        _ ->
+        false ->
             {skip, "asyncio.timeout and TaskGroup came with 3.11"}
     end.
 

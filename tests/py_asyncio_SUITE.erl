@@ -51,6 +51,7 @@ init_per_suite(Config) ->
                     log.append('swallowed')
 
         async def block():
+            await asyncio.sleep(0)
             time.sleep(3600)
 
         def thread():
@@ -473,7 +474,8 @@ unix_socket(_) ->
             line = await reader.readline()
             writer.close()
             server.close()
-            os.unlink(path)
+            if os.path.exists(path):
+                os.unlink(path)
             return line
     ">>),
     {ok, <<"ping\n">>} = run(unix, [list_to_binary(Path)]).

@@ -11,7 +11,7 @@ all() ->
         messages, number_of_workers, kinds_of_functions, options, plain_functions_leave_the_loop_alone, many_plain_functions, thousand_sleepers,
         twenty_thousand, cancel, caller_death, timeout_hits_one, timeout_of_plain_function, queued_plain_function, swallowed_cancellation,
         blocked_loop, worker_death, exceptions, own_request, context_variables, asyncio_of_newer_pythons, call_under_the_loop,
-        plain_function_calls_back, tls, subprocess, unix_socket, signals, tied_process, bound_process, context, large_values, stop_runs_exit_code,
+        plain_function_calls_back, tls, subprocess, unix_socket, signals, tied_process, bound_process, context, permits, large_values, stop_runs_exit_code,
         idle_costs_nothing, user_pool, loop_option, registered_submit, gather, gather_side_by_side, gather_failure, gather_exceptions,
         gather_out_of_time, gather_many, gather_tied, gather_worker_death, stream, erlang_calls, thousands_of_erlang_calls,
         cancelled_erlang_call, erlang_calls_of_ordinary_workers, erlang_call_asks_again
@@ -541,6 +541,18 @@ context(_) ->
     ok = py:unbind(Context),
     ?assertError(context_not_bound, py:ctx_async_call(Context, '__main__', twice, [3])),
     {error, {badarg, context}} = py:await(py:ctx_async_call(nonsense, '__main__', twice, [3])).
+
+%% covers: py_semaphore:current/0, error:overloaded
+permits(_) ->
+    Before = py_semaphore:max_concurrent(),
+    ok = py_semaphore:set_max_concurrent(2),
+    Refs = [py:async_call(asyncio, sleep, [3600]) || _ <- [1, 2]],
+    2 = py_semaphore:current(),
+    {error, {overloaded, 2, 2}} = py:await(py:async_call(asyncio, sleep, [0], #{}, 50)),
+    {ok, [none]} = py:async_gather([{asyncio, sleep, [0]}]),
+    [ok = py:cancel(Ref) || Ref <- Refs],
+    py_test:until(fun() -> py_semaphore:current() =:= 0 end),
+    ok = py_semaphore:set_max_concurrent(Before).
 
 large_values(_) ->
     Large = binary:copy(<<"x">>, 3000000),

@@ -75,12 +75,12 @@ microseconds(Time) when Time < 10000 -> io_lib:format("~9.1f", [Time]);
 microseconds(Time) -> io_lib:format("~9b", [round(Time)]).
 
 %% @doc Operations per second.
--spec rate(float()) -> iodata().
+-spec rate(float()) -> io_lib:chars().
 rate(Rate) when Rate < 100 -> io_lib:format("~.1f", [Rate]);
 rate(Rate) -> integer_to_list(round(Rate)).
 
 %% @doc Time in multiples of ours.
--spec ratio(float() | undefined) -> iodata().
+-spec ratio(float() | undefined) -> io_lib:chars().
 ratio(undefined) -> "";
 ratio(Ratio) when Ratio < 0.0005 -> "<0.001";
 ratio(Ratio) when Ratio < 0.095 -> io_lib:format("~.3f", [Ratio]);

@@ -1,7 +1,7 @@
 %% @doc What {@link py_unified_bench} measures: calls, how many at once, and on which sides.
 -module(py_bench_workloads).
 
--export([all/1, kinds/0]).
+-export([all/1]).
 
 -export_type([workload/0, kind/0, call/0]).
 
@@ -26,8 +26,7 @@
 
 -define(MB, 1000000).
 
-%% @doc All kinds of workloads, in the order in which they run.
--spec kinds() -> [kind()].
+%% In the order in which they run.
 kinds() ->
     [calls, in_flight, data, values, work, callbacks, parallel].
 

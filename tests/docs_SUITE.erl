@@ -22,6 +22,7 @@ pages() ->
         {readme, "README.md"},
         {getting_started, "docs/getting-started.md"},
         {types, "docs/types.md"},
+        {async, "docs/async.md"},
         {callbacks, "docs/callbacks.md"},
         {contexts, "docs/contexts-and-state.md"},
         {environments, "docs/environments.md"},
@@ -51,6 +52,7 @@ end_per_testcase(_Case, Config) ->
 readme(Config) -> page(readme, Config).
 getting_started(Config) -> page(getting_started, Config).
 types(Config) -> page(types, Config).
+async(Config) -> page(async, Config).
 callbacks(Config) -> page(callbacks, Config).
 contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).

@@ -100,6 +100,8 @@ compared(Config) ->
     [python, ours, port_etf, port_pickle, executor] = [Side || {"dict(map of 1000 pairs), echo", Side} <- Sides],
     [python, ours, message, port_etf, port_pickle, executor] = [Side || {"20 ms of Python", Side} <- Sides],
     [ours] = [Side || {"Python calls Erlang", Side} <- Sides],
+    [ours] = [Side || {"async_call(asyncio, sleep, [0]), 2 callers", Side} <- Sides],
+    [python, ours] = [Side || {"gather of 50 coroutines, each", Side} <- Sides],
     [ours, executor] = [Side || {"CPU-bound, 4 at once, 2 workers", Side} <- Sides],
     [1.0 = Ratio || #{side := ours, ratio := Ratio} <- Rows],
     read_back(Results, Rows),

@@ -2,7 +2,7 @@
 %% Python, and Python without the ring.
 -module(py_bench_floor).
 
--export([ring/1, python/3]).
+-export([ring/1, python/4]).
 
 %% Round trips of one round.
 -define(RUNS, 300000).
@@ -45,17 +45,18 @@ pair(Pair) ->
     [Bucket, Count] = binary:split(Pair, <<":">>),
     {binary_to_integer(Bucket), binary_to_integer(Count)}.
 
-%% @doc What the call itself takes in a worker, by `timeit': so many times a mean of so many calls.
--spec python({atom(), atom(), [term()]}, pos_integer(), pos_integer()) -> py_bench_measure:round().
-python({Module, Function, Args}, Number, Times) ->
+%% @doc What the call itself takes in a worker, by `timeit': so many times a mean of so many calls, per operation if
+%% a call is several.
+-spec python({atom(), atom(), [term()]}, pos_integer(), pos_integer(), pos_integer()) -> py_bench_measure:round().
+python({Module, Function, Args}, Number, Times, Per) ->
     Names = [[$a, integer_to_list(N)] || N <- lists:seq(1, length(Args))],
     Statement = iolist_to_binary(["f(", lists:join(",", Names), ")"]),
     Code =
-        <<"[t * 1e9 / number for t in __import__('timeit').repeat(statement, number=number, repeat=times, globals={"
+        <<"[t * 1e9 / number / per for t in __import__('timeit').repeat(statement, number=number, repeat=times, globals={"
           "**dict(zip(names, args)), 'f': getattr(__import__(module), function)})]">>,
     Locals = #{
-        statement => Statement, number => Number, times => Times, module => Module, function => Function, args => Args,
+        statement => Statement, number => Number, times => Times, per => Per, module => Module, function => Function, args => Args,
         names => [iolist_to_binary(Name) || Name <- Names]
     },
     {ok, Nanoseconds} = py:eval(Code, Locals, infinity),
-    py_bench_measure:from_times(Nanoseconds, Number).
+    py_bench_measure:from_times(Nanoseconds, Number * Per).

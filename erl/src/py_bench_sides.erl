@@ -20,6 +20,7 @@
 open(#{sides := Wanted, scripts := Scripts, other := Other, workers := Workers, python := Python}) ->
     ok = py_pool:start_pool(?MESSAGE_POOL, #{inline_budget_us => 0, num_workers => py:num_executors(), max_workers => py:num_executors()}),
     _ = [ok = py:register_function(Name, Fun) || {Name, Fun} <- ?CALLBACKS],
+    ok = importable(Scripts),
     Base = #{wanted => Wanted, other => Other},
     case Scripts of
         {ok, Dir} when Wanted =/= [ours] ->
@@ -36,6 +37,14 @@ open(#{sides := Wanted, scripts := Scripts, other := Other, workers := Workers, 
         _ ->
             Base
     end.
+
+%% Workers find `py_bench.py'.
+-spec importable({ok, file:filename()} | {error, no_sources}) -> ok.
+importable({ok, Dir}) ->
+    Path = binary_to_list(unicode:characters_to_binary(Dir)),
+    py:exec_all(io_lib:format("(lambda path, place: place in path or path.append(place))(__import__('sys').path, bytes(~w).decode())", [Path]));
+importable({error, no_sources}) ->
+    ok.
 
 %% @doc Ends what {@link open/1} began.
 -spec close(env()) -> ok.
@@ -57,8 +66,10 @@ runner(nif, Workload, _) ->
     [{nif, local(fun() -> alive(Worker, 100) end, Workload#{per => 100})}];
 runner(ring, _, #{root := Root}) ->
     [{ring, fun(_, _) -> py_bench_floor:ring(Root) end}];
-runner(python, #{call := Call, timeit := {Number, Times}}, _) ->
-    [{python, fun(_, _) -> py_bench_floor:python(Call, Number, Times) end}];
+runner(python, #{call := {py_bench, _, _}}, Env) when not is_map_key(root, Env) ->
+    [];
+runner(python, #{call := Call, timeit := {Number, Times}, per := Per}, _) ->
+    [{python, fun(_, _) -> py_bench_floor:python(Call, Number, Times, Per) end}];
 runner(ours, #{ours := Run} = Workload, _) when is_function(Run, 0) ->
     [{ours, checked(Run, Workload)}];
 runner(ours, #{parallel := Workers, call := Call, window := Window} = Workload, _) when Workers =/= none ->

@@ -5,7 +5,7 @@
 
 -export_type([workload/0, kind/0, call/0]).
 
--type kind() :: calls | in_flight | data | values | work | parallel | callbacks.
+-type kind() :: calls | in_flight | data | values | work | parallel | callbacks | async.
 -type call() :: {atom(), atom(), [term()]}.
 -type workload() :: #{
     name := string(),
@@ -28,7 +28,7 @@
 
 %% In the order in which they run.
 kinds() ->
-    [calls, in_flight, data, values, work, callbacks, parallel].
+    [calls, in_flight, data, values, work, callbacks, async, parallel].
 
 %% @doc The workloads that these settings ask for.
 -spec all(#{workloads := all | [kind()], callers := [pos_integer()], workers := pos_integer(), _ => _}) -> [workload()].
@@ -82,6 +82,23 @@ workloads(callbacks, _) ->
             ours := fun() -> py:eval("erlang.call('py_bench_nested', 99)") end, sides := [ours]
         }
     ];
+workloads(async, #{callers := Callers}) ->
+    Sleep = {asyncio, sleep, [0]},
+    Awaited = fun() -> py:async_await(py:async_call(asyncio, sleep, [0])) end,
+    Any = fun(_) -> true end,
+    Some = case Callers of [] -> []; _ -> [lists:nth((length(Callers) + 1) div 2, Callers)] end,
+    [
+        (base(lists:flatten(io_lib:format("async_call(asyncio, sleep, [0]), ~b caller~ts", [Count, plural(Count)])), Sleep, Any))#{
+            callers := Count, ours := Awaited, sides := [ours]
+        }
+     || Count <- [1 | Some]
+    ] ++
+        [
+            (base(lists:flatten(io_lib:format("gather of ~b coroutines, each", [Count])), {py_bench, gather, [Count]}, Any))#{
+                ours := fun() -> py:async_gather(lists:duplicate(Count, Sleep)) end, per := Count, timeit := {20, 100}, sides := [python, ours]
+            }
+         || Count <- [10, 50]
+        ];
 workloads(parallel, #{workers := Most, duration := Duration, rounds := Rounds}) ->
     %% A task of about a twentieth of a round.
     Task = sum_of(max(1000, Duration div Rounds * 1000 div 20)),
@@ -106,7 +123,7 @@ base(Name, Call, Check) ->
 -spec sum_of(pos_integer()) -> {builtins, eval, [binary() | map()]}.
 sum_of(Microseconds) ->
     Probe = 100000,
-    #{max := Time} = py_bench_floor:python(sum_to(Probe), 1, 5),
+    #{max := Time} = py_bench_floor:python(sum_to(Probe), 1, 5, 1),
     sum_to(max(1, round(Probe * Microseconds * 1000 / Time))).
 
 sum_to(N) ->

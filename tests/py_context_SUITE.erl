@@ -13,7 +13,7 @@ all() ->
         bind, bind_again, contexts, contexts_elsewhere, functions, bad_arguments, with_context, with_context_in_bound, fresh, pool_option,
         pool_of_one, interrupt, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
         stuck, growth, waits_for_release, unbound_stay_out, affinity, callbacks_inherit, worker_dies, context_worker_dies,
-        exec_all_while_bound, many_owners, resize, server_restarts, stop_with_bindings
+        event_loop, async_pool, exec_all_while_bound, many_owners, resize, server_restarts, stop_with_bindings
     ].
 
 init_per_suite(Config) ->
@@ -514,6 +514,45 @@ context_worker_dies(_) ->
     ?assertError(context_not_bound, py:ctx_eval(D, <<"1">>)),
     none_bound(),
     py_test:whole(default).
+
+%% Coroutines of a bound process run in its worker and end with the binding.
+%% covers: py:ctx_async_call/4, py:ctx_async_call/5
+event_loop(_) ->
+    Code = <<"import asyncio, os\nasync def where(*args, **kwargs):\n    await asyncio.sleep(0)\n    return os.getpid()">>,
+    ok = py:bind(),
+    Pid = os_pid(),
+    ok = py:exec(Code),
+    {ok, Pid} = py:await(py:async_call('__main__', where, [])),
+    {ok, [Pid, Pid]} = py:async_gather([{'__main__', where, []}, {'__main__', where, []}]),
+    Refs = [py:async_call(asyncio, sleep, [3600]) || _ <- lists:seq(1, 10)],
+    ok = py:unbind(),
+    [?assertEqual({error, cancelled}, py:await(Ref)) || Ref <- Refs],
+    none_bound(),
+    {ok, C} = py:bind(new),
+    ok = py:ctx_exec(C, Code),
+    Own = os_pid(C),
+    {ok, Own} = py:await(py:ctx_async_call(C, '__main__', where, [])),
+    {ok, Own} = py:await(py:ctx_async_call(C, '__main__', where, [1], #{x => 2})),
+    ok = py:unbind(C),
+    ?assertError(context_not_bound, py:ctx_async_call(C, '__main__', where, [])),
+    ?assert(py_test:alive(Pid)).
+
+%% A worker whose main thread is an event loop is bound and put back like any other.
+async_pool(_) ->
+    [
+        begin
+            {ok, C} = py:bind(#{pool => async}),
+            {error, {'NameError', _}} = py:ctx_eval(C, <<"x">>),
+            ok = py:ctx_exec(C, <<"x = 1">>),
+            {ok, 1} = py:await(py:ctx_async_call(C, asyncio, sleep, [0, 1])),
+            Ref = py:ctx_async_call(C, asyncio, sleep, [3600]),
+            ok = py:unbind(C),
+            {error, cancelled} = py:await(Ref)
+        end
+     || _ <- lists:seq(1, 5)
+    ],
+    none_bound(),
+    {ok, none} = py:await(py:async_call(asyncio, sleep, [0])).
 
 %% The code of exec_all stays, what the owner has defined goes, also where the two meet.
 %% covers: py:exec_all/1

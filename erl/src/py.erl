@@ -124,7 +124,7 @@ unbind() ->
     py_context:unbind().
 
 %% @doc Ends a context.
--spec unbind(context()) -> ok | {error, reason()}.
+-spec unbind(context()) -> ok | {error, {badarg, context}}.
 unbind(Context) ->
     py_context:unbind(Context).
 

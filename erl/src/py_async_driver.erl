@@ -35,7 +35,12 @@ gather(Calls, Options) when is_list(Calls) ->
         {true, {ok, {Timeout, Flags, Name}}} ->
             Deadline = deadline(Timeout),
             case py_route:loop_worker(Name, Timeout) of
-                {ok, Worker, More} -> gather(Worker, Flags bor More bor py_options:no_permit(), Calls, All, Deadline);
+                {ok, Worker, More} ->
+                    try
+                        gather(Worker, Flags bor More bor py_options:no_permit(), Calls, All, Deadline)
+                    after
+                        py_route:leave(Worker)
+                    end;
                 {error, _} = Error -> Error
             end;
         {true, {error, _} = Error} ->
@@ -49,7 +54,7 @@ take_all(#{return_exceptions := All} = Options) -> {All, maps:remove(return_exce
 take_all(Options) -> {false, Options}.
 
 %% The caller itself submits and collects: it is the process that the coroutines call theirs.
--spec gather(py_nif:worker(), non_neg_integer(), [term()], boolean(), deadline()) -> {ok, [term()]} | {error, py:reason()}.
+-spec gather(py_nif:target(), non_neg_integer(), [term()], boolean(), deadline()) -> {ok, [term()]} | {error, py:reason()}.
 gather(Worker, Flags, Calls, All, Deadline) ->
     try length(Calls) of
         Count ->
@@ -67,7 +72,7 @@ gather(Worker, Flags, Calls, All, Deadline) ->
         error:badarg -> {error, {badarg, calls}}
     end.
 
--spec start(py_nif:worker(), non_neg_integer(), [term()], boolean(), deadline(), pos_integer(), flying(), results()) ->
+-spec start(py_nif:target(), non_neg_integer(), [term()], boolean(), deadline(), pos_integer(), flying(), results()) ->
     {ok, flying(), results()} | {error, py:reason()}.
 start(_Worker, _Flags, [], _All, _Deadline, _N, Flying, Results) ->
     {ok, Flying, Results};
@@ -82,7 +87,7 @@ start(Worker, Flags, [Call | Rest], All, Deadline, N, Flying, Results) ->
             Error
     end.
 
--spec publish(py_nif:worker(), non_neg_integer(), term(), deadline()) -> {ok, reference()} | {error, py:reason()}.
+-spec publish(py_nif:target(), non_neg_integer(), term(), deadline()) -> {ok, reference()} | {error, py:reason()}.
 publish(Worker, Flags, Call, Deadline) ->
     case request(Call) of
         {call, _, _, _, _} = Request -> py_request:start(Worker, Request, py_result, Flags, left(Deadline));

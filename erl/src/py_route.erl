@@ -2,7 +2,7 @@
 -module(py_route).
 
 -export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
--export([on_loop/2, loop_target/1, loop_worker/2]).
+-export([on_loop/2, loop_target/1, loop_worker/2, leave/1]).
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process has for itself.
@@ -95,21 +95,29 @@ loop_target(Name) ->
             end
     end.
 
-%% @doc As {@link loop_target/1}, one worker; waits for one if there is none.
+%% @doc As {@link loop_target/1}, one worker, to be left with {@link leave/1}; waits for one if there is none.
 -spec loop_worker(undefined | atom(), timeout()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
 loop_worker(Name, Timeout) ->
     case {Name, own(), loop_target(Name)} of
         {undefined, Lease, {ok, Lease, _} = Found} -> Found;
-        {_, _, {ok, Pool, Flags}} -> one_of(py_nif:choose(Pool), case Name of undefined -> async; _ -> Name end, Timeout, Flags);
+        {_, _, {ok, Pool, Flags}} -> one_of(py_nif:tie(Pool), case Name of undefined -> async; _ -> Name end, Timeout, Flags);
         {_, _, {error, _} = Error} -> Error
     end.
 
-one_of({ok, Worker}, _Name, _Timeout, Flags) ->
-    {ok, Worker, Flags};
+one_of({ok, Tie}, _Name, _Timeout, Flags) ->
+    {ok, Tie, Flags};
 one_of({error, no_worker}, Name, Timeout, _Flags) ->
     case py_pool:await_worker(Name, Timeout) of
         ok -> loop_worker(Name, Timeout);
         {error, _} = Error -> Error
+    end.
+
+%% @doc Ends the tie of {@link loop_worker/2}, unless it is the calling process's own.
+-spec leave(py_nif:target()) -> ok.
+leave(Target) ->
+    case own() of
+        Target -> ok;
+        _ -> py_nif:untie(Target)
     end.
 
 -spec sent({reference(), submitted | {refused, term()}}) -> reference().

@@ -7,7 +7,7 @@
 
 suite() -> [{timetrap, {seconds, 300}}].
 
-all() -> [killed_callers, living_caller, restarts].
+all() -> [killed_callers, killed_owners, living_caller, restarts].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -129,6 +129,43 @@ work(12) -> again(12, py_semaphore:acquire(1000)).
 
 again(Kind, _) ->
     work(Kind).
+
+%% Owners of bindings and contexts, killed at any moment, give their workers back clean.
+%% covers: py:bind/0, py:bind/1, guarantee:nothing_left
+killed_owners(_) ->
+    Pool = killed_owners,
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, max_workers => 3}),
+    lists:foreach(
+        fun(N) ->
+            Owners = [spawn_monitor(fun() -> own(Pool) end) || _ <- lists:seq(1, 4)],
+            receive after N rem 8 -> ok end,
+            [exit(Pid, kill) || {Pid, _} <- Owners],
+            [receive {'DOWN', Monitor, process, _, _} -> ok end || {_, Monitor} <- Owners]
+        end,
+        lists:seq(1, number("PY_LEAK_CALLERS", "10000") div 100)
+    ),
+    py_test:until(fun() ->
+        #{num_workers := All, available_workers := Available, checked_out := Bound} = Stats = py_pool:get_stats(Pool),
+        {All, 0} =:= {Available, Bound} orelse Stats
+    end),
+    %% Whoever comes next finds nothing of them.
+    {ok, false} = py:eval(<<"'secret' in globals()">>, #{}, #{pool => Pool}),
+    {ok, Context} = py:bind(#{pool => Pool}),
+    {ok, false} = py:ctx_eval(Context, <<"'secret' in globals()">>),
+    ok = py:unbind(Context),
+    ok = py_pool:stop_pool(Pool).
+
+own(Pool) ->
+    case py:bind(#{pool => Pool}) of
+        {ok, Context} ->
+            ok = py:ctx_exec(Context, <<"secret = 1\nimport time">>),
+            {ok, none} = py:ctx_call(Context, time, sleep, [0.001]),
+            {ok, {py_object, _}} = py:ctx_call(Context, builtins, list, [], #{}, #{return => ref}),
+            _ = py:unbind(Context),
+            own(Pool);
+        {error, no_workers_available} ->
+            own(Pool)
+    end.
 
 %% Cancelled and late answers of a process that lives long leave nothing in its mailbox.
 living_caller(_) ->

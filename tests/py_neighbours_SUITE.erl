@@ -15,7 +15,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        interrupted_sleepers, interrupted_readers, interrupted_slices, interrupted_loops, interrupted_callbacks, timeouts_beside,
+        interrupted_sleepers, interrupted_readers, interrupted_slices, interrupted_loops, interrupted_callbacks, interrupted_coroutines, timeouts_beside,
         gil_is_kept, neighbour_finishes, waiting_neighbour_finishes, queued_timeouts, short_call_beside_long, background_thread,
         alarm_in_idle_worker, sqlite_connection, long_callback
     ].
@@ -81,6 +81,16 @@ code() ->
                 hit.add(number)
                 raise
 
+        async def co_victim(receiver, kind, number):
+            try:
+                started.add(number)
+                erlang.send(receiver, (erlang.atom('started'), number))
+                await asyncio.sleep(3600)
+                ended.add(number)
+            except asyncio.CancelledError:
+                hit.add(number)
+                raise
+
         def bystander(kind, number):
             try:
                 if kind == 'sleep':
@@ -129,6 +139,9 @@ interrupted_loops(Config) -> interrupted(Config, victim, loop, [sleep, loop, rea
 interrupted_readers(Config) -> interrupted(Config, victim, reader, [sleep, loop, read, await]).
 %% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
 interrupted_callbacks(Config) -> interrupted(Config, victim, caller, [sleep, loop, read, callback, await]).
+
+%% covers: py:cancel/1, py:spawn_call/5, guarantee:neighbours
+interrupted_coroutines(Config) -> interrupted(Config, co_victim, none, [sleep, loop, read, callback, await]).
 
 %% Every victim that started is hit, no bystander is.
 interrupted(Config, Victim, Kind, Bystanders) ->

@@ -199,6 +199,9 @@ impl Executor {
             {
                 if !asyncio::on_loop() {
                     coroutine::begin(shared, header, self.root, self.published);
+                    // From here on interrupts reach the task: one that was raised in this thread, after the loop had been
+                    // told, would answer for a task that goes on.
+                    self.current.clear();
                 }
                 if coroutine::hand_over(header.id, value).is_none() {
                     coroutine::forget(header.id);

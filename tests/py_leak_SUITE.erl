@@ -65,7 +65,7 @@ on_workers(Code) ->
             {ok, Value} = py_request:sync(Worker, {eval, Code, []}, 20000, 0),
             Value
         end
-     || {_, default, Worker, _, #{state := ready}} <- py_pool:workers()
+     || {_, Pool, Worker, _, #{state := ready}} <- py_pool:workers(), Pool =:= default orelse Pool =:= async
     ].
 
 nothing_held() ->
@@ -98,7 +98,7 @@ storm(0) ->
     ok;
 storm(Count) ->
     Size = min(Count, 100),
-    Callers = [spawn_monitor(fun() -> work(rand:uniform(12)) end) || _ <- lists:seq(1, Size)],
+    Callers = [spawn_monitor(fun() -> work(rand:uniform(14)) end) || _ <- lists:seq(1, Size)],
     lists:foreach(
         fun({Pid, _}) ->
             case rand:uniform(4) of
@@ -125,7 +125,9 @@ work(8) -> again(8, py:eval(<<"[Box(), Box()]">>, #{}, #{unknown => ref}));
 work(9) -> again(9, py:call('__main__', co, [0.001], #{}, infinity));
 work(10) -> again(10, [py:call_async('__main__', calling, [1]) || _ <- lists:seq(1, 3)]);
 work(11) -> again(11, py:exec(<<"time.sleep(0.0005)">>, #{timeout => infinity, pool => default}));
-work(12) -> again(12, py_semaphore:acquire(1000)).
+work(12) -> again(12, py_semaphore:acquire(1000));
+work(13) -> again(13, [py:async_call(asyncio, sleep, [0.001]) || _ <- lists:seq(1, 5)]);
+work(14) -> again(14, py:async_gather([{'__main__', co, [0.001]}, {'__main__', co, [0.002]}, {'__main__', calling, [1]}])).
 
 again(Kind, _) ->
     work(Kind).
@@ -213,6 +215,7 @@ run_once() ->
     {ok, 3000000} = py:call(builtins, len, [binary:copy(<<"x">>, 3000000)]),
     {ok, <<"xx", _/binary>>} = py:eval(<<"b'x' * 3000000">>),
     {ok, none} = py:call('__main__', co, [0]),
+    {ok, [none, none]} = py:async_gather([{asyncio, sleep, [0]}, {'__main__', co, [0]}]),
     {ok, [{ok, 2.0}]} = py:parallel([{math, sqrt, [4]}]),
     Ref = py:call_async(time, sleep, [60]),
     ok = py:state_store(key, value),

@@ -30,7 +30,8 @@ init_per_suite(Config) ->
     end),
     [{long_caller, Caller} | Config].
 
-end_per_suite(_Config) ->
+end_per_suite(Config) ->
+    exit(proplists:get_value(long_caller, Config), kill),
     py_test:stop().
 
 init_per_testcase(Case, Config) ->

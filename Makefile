@@ -32,7 +32,7 @@ native:
 	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
 	@install -C $(TARGET)/release/py_host priv/py_host
 	@install -C -m 644 worker/python/make_venv.py priv/make_venv.py
-	@install -C -m 644 worker/python/erlang.py worker/python/_erlang_venv.py priv/python
+	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py priv/python
 
 lint:
 	@.ci/setup lint

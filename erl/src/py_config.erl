@@ -113,7 +113,8 @@ defaults() ->
         arena_size => 1024 * 1024,
         blob_cache => 128 * 1024 * 1024,
         inline_budget_us => 20,
-        segments => auto
+        segments => auto,
+        stdout => inherit
     }.
 
 -spec keys() -> [atom()].
@@ -170,6 +171,8 @@ check(blob_cache, N) ->
     (is_integer(N) andalso N >= 0 andalso N < 1 bsl 48) orelse "a number of bytes, 0 to keep none";
 check(segments, S) ->
     S =:= auto orelse S =:= named orelse "auto (sealed memfds where the system has them) or named (named shared memory)";
+check(stdout, S) ->
+    lists:member(S, [inherit, logger, null]) orelse "inherit (that of the node), logger (an event for each line) or null";
 check(inline_budget_us, N) ->
     (is_integer(N) andalso N >= 0 andalso N =< 1000) orelse "a number of microseconds from 0 (never watch) to 1000";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default, async and parallel are configured by the plain options".

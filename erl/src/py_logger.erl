@@ -4,6 +4,9 @@
 %% the answer of the call in which it was logged. At most 8 MiB of records wait; what comes beyond that is dropped, and
 %% a summary says how much.
 %%
+%% With option `stdout => logger' each line that a worker writes to standard output or error is an event, too, of level `notice' and
+%% with `stream => output' in its `python' map; a line over 8 KiB is several.
+%%
 %% Metadata of an event: `pid' is the process whose call logged, or that of this server for other threads of Python; `time' is
 %% Python's; `file' and `line' are where the program logged; `python' is a map with `worker', `os_pid', `logger', `level',
 %% `module', `function', `file', `line', `process', `thread', and with `exception', the traceback, if there is one.
@@ -135,6 +138,8 @@ log({Number, Time, Text, Logger, Module, Function, File, Line, Process, Thread, 
         python => Python#{level => Number, line => Line, worker => Worker, os_pid => OsPid}
     },
     logger:log(otp_level(Number), text(Text), Meta);
+log(Line, undefined, Worker, OsPid) when is_binary(Line) ->
+    logger:log(notice, text(Line), #{pid => self(), python => #{stream => output, worker => Worker, os_pid => OsPid}});
 log(_Event, _Caller, _Worker, _OsPid) ->
     senseless.
 

@@ -366,7 +366,8 @@ launch(#data{id = Id, spec = Spec} = Data) ->
         max_threads => maps:get(max_threads, Spec),
         blob_cache => maps:get(blob_cache, Spec),
         inline_budget_us => maps:get(inline_budget_us, Spec),
-        segments => maps:get(segments, Spec)
+        segments => maps:get(segments, Spec),
+        stdout => maps:get(stdout, Spec)
     },
     case py_nif:worker_new(Options) of
         {ok, Worker, Handshake} ->
@@ -379,7 +380,7 @@ launch(#data{id = Id, spec = Spec} = Data) ->
 -spec open(#data{}, binary()) -> {ok, #data{}} | {error, string()}.
 open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interpreter := #{executable := Python}} = Spec} = Data, Handshake) ->
     Cd = case Spec of #{cd := Dir} when Dir =/= undefined -> ["--cd", Dir]; _ -> [] end,
-    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd],
+    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd ++ output(Data)],
     Settings = [{args, Args}, {env, py_interpreter:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
     try erlang:open_port({spawn_executable, Host}, Settings) of
         Port ->
@@ -398,6 +399,11 @@ open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interprete
             ok = kill(start_failed, Data),
             {error, text("could not start ~ts: ~tp", [Host, Reason])}
     end.
+
+-spec output(#data{}) -> [string() | binary()].
+output(#data{spec = #{stdout := inherit}}) -> [];
+output(#data{spec = #{stdout := null}}) -> ["--output", "/dev/null"];
+output(#data{worker = Worker}) -> ["--output", maps:get(output, py_nif:worker_info(Worker))].
 
 -spec send(binary(), #data{}) -> ok.
 send(_Frame, #data{port = undefined}) ->

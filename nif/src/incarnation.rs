@@ -7,6 +7,7 @@ use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::handle::Home;
 use crate::janitor::{self, Job};
 use crate::lease::Seat;
+use crate::output::Output;
 use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
 use crate::wait::Queue;
@@ -68,6 +69,7 @@ pub struct Settings {
     pub id: u64,
     pub executors: u32,
     pub inline_budget_us: u32,
+    pub output: Option<Output>,
 }
 
 /// One worker process.
@@ -97,6 +99,8 @@ pub struct Incarnation {
     /// The one resource that stands for this incarnation in Erlang, until it is torn down.
     term: Mutex<Option<Owned<WorkerRef>>>,
     handles: Arc<Home>,
+    /// Its standard output, if that is logged.
+    pub output: Option<Output>,
     seat: Seat,
 }
 
@@ -138,6 +142,7 @@ impl Incarnation {
             pools: Mutex::default(),
             term: Mutex::default(),
             handles: Home::new(own.clone()),
+            output: settings.output,
             seat: Seat::default(),
         }
     }

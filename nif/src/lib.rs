@@ -19,6 +19,7 @@ mod janitor;
 mod lease;
 mod nifs;
 mod observe;
+mod output;
 mod pool;
 mod reader;
 mod registry;

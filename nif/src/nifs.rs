@@ -9,6 +9,7 @@ use crate::cancel::{self, Cancelled, PENDING};
 use crate::handle::HANDLE;
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::lease::{self, LEASE, Lease, Wanted};
+use crate::output::Output;
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
@@ -312,10 +313,19 @@ fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
             return beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]));
         }
     };
+    let logged = beam::map_get(env, args[0], "stdout") == Some(beam::atom(env, "logger"));
+    let output = match logged.then(Output::create).transpose() {
+        Ok(output) => output,
+        Err(problem) => {
+            let detail = format!("could not make a pipe for the output of a worker: {problem}");
+            return beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]));
+        }
+    };
     let settings = Settings {
         id,
         executors: executors as u32,
         inline_budget_us: number("inline_budget_us").unwrap_or(0).min(1000) as u32,
+        output,
     };
     let incarnation = Incarnation::create(link, nonce, settings, owner);
     registry::add(&incarnation);
@@ -347,6 +357,9 @@ fn worker_attach(env: EnvPtr, args: &[Raw]) -> Raw {
         return beam::error(env, atoms().bad_hello);
     }
     worker.0.link().close_far_ends();
+    if let Some(output) = &worker.0.output {
+        output.close_far_end();
+    }
     worker.0.advance(UP);
     match reader::spawn(worker.0.clone()) {
         Ok(()) => atoms().ok,
@@ -399,6 +412,7 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
     let worker = &arg!(env, WORKER.get(env, args[0])).0;
     let telemetry = &worker.link().telemetry;
     let (objects, slots) = telemetry.objects();
+    let output = worker.output.as_ref().and_then(Output::path);
     beam::map(
         env,
         [
@@ -410,6 +424,7 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("p50_ns", beam::uint(env, telemetry.quantile(0.5))),
             ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
             ("awake", beam::boolean(worker.awake())),
+            ("output", output.map_or(atoms().undefined, |path| beam::binary(env, path.as_bytes()))),
             ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
             ("bound", beam::boolean(worker.seat().is_taken())),
             ("handles", beam::uint(env, worker.handles().live())),

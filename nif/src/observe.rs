@@ -90,7 +90,6 @@ pub fn received(
     let size = extent.as_ref().map_or(payload.len() as u64, ReplyExtent::total);
     let cost = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
     let Some(epoch) = gate.enter(cost) else { return Ok(()) };
-    let a = atoms();
     let mut message = MessageEnv::new();
     let env = message.ptr();
     let event = match decode(env, incarnation, payload, extent.as_ref()) {
@@ -100,18 +99,43 @@ pub fn received(
             return Err(problem);
         }
     };
-    let sent = event.zip(callback::whereis(server)).is_some_and(|(event, to)| {
-        let caller = caller_of(incarnation, header.id).map_or(a.undefined, |pid| beam::pid_term(&pid));
-        let os_pid = incarnation.os_pid().max(0) as u64;
-        let [epoch, cost, id, os_pid] =
-            [u64::from(epoch), u64::from(cost), incarnation.id, os_pid].map(|number| beam::uint(env, number));
-        let term = beam::tuple(env, [a.py_event, epoch, cost, caller, id, os_pid, event]);
-        message.send(std::ptr::null_mut(), &to, term)
+    let sent = event.is_some_and(|event| {
+        let caller = caller_of(incarnation, header.id).map_or(atoms().undefined, |pid| beam::pid_term(&pid));
+        send(&mut message, incarnation, (epoch, cost), server, caller, event)
     });
     if !sent {
         gate.leave(epoch, cost);
     }
     Ok(())
+}
+
+/// A line that the worker wrote to its standard output or error. Runs on the reader thread.
+pub fn line(incarnation: &Incarnation, line: &[u8]) {
+    let cost = u32::try_from(line.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
+    let Some(epoch) = LOGS.enter(cost) else { return };
+    let mut message = MessageEnv::new();
+    let text = beam::binary(message.ptr(), line);
+    if !send(&mut message, incarnation, (epoch, cost), atoms().py_logger, atoms().undefined, text) {
+        LOGS.leave(epoch, cost);
+    }
+}
+
+/// Sends an event that was built in the message's environment; false if there is nobody to get it.
+fn send(
+    message: &mut MessageEnv,
+    incarnation: &Incarnation,
+    (epoch, cost): (u32, u32),
+    server: Raw,
+    caller: Raw,
+    event: Raw,
+) -> bool {
+    let Some(to) = callback::whereis(server) else { return false };
+    let env = message.ptr();
+    let os_pid = incarnation.os_pid().max(0) as u64;
+    let [epoch, cost, id, os_pid] =
+        [u64::from(epoch), u64::from(cost), incarnation.id, os_pid].map(|number| beam::uint(env, number));
+    let term = beam::tuple(env, [atoms().py_event, epoch, cost, caller, id, os_pid, event]);
+    message.send(std::ptr::null_mut(), &to, term)
 }
 
 /// The term of an event, if the BEAM has one.

@@ -62,9 +62,11 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
     let link = incarnation.link();
     let Some(pidfd) = incarnation.pidfd() else { return Ok(()) };
     let mut record = Vec::new();
+    let mut output = incarnation.output.as_ref();
     loop {
         if drain(incarnation, responses, &mut record, TURN)? {
             wake_waiters(incarnation);
+            output = output.filter(|output| output.drain(incarnation));
             continue;
         }
         // No lingering: on two cores a reader that spins or yields before it sleeps costs the message path a quarter to a
@@ -74,14 +76,18 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
             link.response_sleeping().lower();
             continue;
         }
-        let mut fds =
-            [PollFd::new(link.response_bell.as_fd(), PollFlags::POLLIN), PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        let mut fds = vec![
+            PollFd::new(link.response_bell.as_fd(), PollFlags::POLLIN),
+            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
+        ];
+        fds.extend(output.map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return Err(Corrupt("poll of bell and process")),
         }
         let ended = fds[1].any().unwrap_or(true);
         let rung = fds[0].any().unwrap_or(true);
+        output = output.filter(|output| output.drain(incarnation));
         if rung && link.response_bell.drain().is_err() {
             // A process that dies closes its descriptors before its pidfd tells; one that closed its bell and lives will
             // never be heard of again, and teardown kills it.

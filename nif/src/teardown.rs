@@ -30,6 +30,9 @@ pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, pro
         // What the worker published before it died counts, up to the first record that is not whole.
         let _ = reader::drain(incarnation, responses, &mut Vec::new(), usize::MAX);
     }
+    if let Some(output) = &incarnation.output {
+        output.finish(incarnation);
+    }
     settle(incarnation);
     incarnation.tell_owner(std::ptr::null_mut(), |env| {
         let check = problem.map_or(atoms().undefined, |check| beam::binary(env, check.as_bytes()));
@@ -43,6 +46,9 @@ pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, pro
 pub fn without_reader(incarnation: &Arc<Incarnation>) {
     if !incarnation.was_attached() && incarnation.advance(DOWN) {
         leave_pools(incarnation);
+        if let Some(output) = &incarnation.output {
+            output.finish(incarnation);
+        }
         settle(incarnation);
         incarnation.drop_term();
         registry::remove(incarnation.serial());

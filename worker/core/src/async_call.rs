@@ -66,7 +66,7 @@ unsafe fn state() -> &'static mut State {
 /// # Safety
 /// The GIL is held.
 pub unsafe fn register(erlang: &Object) -> Option<()> {
-    let doc = c"async_call(name, *args)\n--\n\nCalls an Erlang function; to be awaited, in a coroutine.";
+    let doc = c"async_call(name, /, *args)\n--\n\nCalls an Erlang function; to be awaited, in a coroutine.";
     // SAFETY: the GIL is held.
     unsafe { module::add(erlang, c"async_call", &module::function(c"async_call", doc, py_async_call)?) }
 }

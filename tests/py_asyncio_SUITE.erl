@@ -9,7 +9,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [
         messages, number_of_workers, kinds_of_functions, options, plain_functions_leave_the_loop_alone, many_plain_functions, thousand_sleepers,
-        twenty_thousand, cancel, caller_death, timeout_hits_one, timeout_of_plain_function, queued_plain_function, swallowed_cancellation,
+        twenty_thousand, cancel, caller_death, timeout_hits_one, timeout_of_plain_function, interrupts, queued_plain_function, swallowed_cancellation,
         blocked_loop, worker_death, exceptions, own_request, context_variables, asyncio_of_newer_pythons, call_under_the_loop,
         plain_function_calls_back, tls, subprocess, unix_socket, signals, tied_process, bound_process, context, permits, large_values, stop_runs_exit_code,
         idle_costs_nothing, user_pool, loop_option, registered_submit, gather, gather_side_by_side, gather_failure, gather_exceptions,
@@ -269,6 +269,34 @@ timeout_of_plain_function(_) ->
     {ok, 2} = py:await(Other),
     py_test:settled(),
     ?assertEqual(Before, worker()).
+
+%% covers: py:interrupt/1, error:interrupted
+interrupts(_) ->
+    Before = worker(),
+    ok = py_test:define(<<"
+        def until_interrupted():
+            while True:
+                time.sleep(0.001)
+        async def at_the_start():
+            time.sleep(3600)
+        async def first_a_turn():
+            await asyncio.sleep(3600)
+    ">>),
+    [
+        begin
+            Ref = py:async_call('__main__', Function, []),
+            py_test:until(fun() -> py:interrupt(Ref) =:= ok end),
+            {error, interrupted} = py:await(Ref)
+        end
+     || Function <- [until_interrupted, first_a_turn | [at_the_start || eager()]], _ <- lists:seq(1, 20)
+    ],
+    ?assertEqual(Before, worker()).
+
+%% Whether tasks begin at once, as part of the request.
+eager() ->
+    #{python := Version} = py:execution_info(),
+    [_, Minor | _] = binary:split(Version, <<".">>, [global]),
+    binary_to_integer(Minor) >= 12.
 
 %% A plain function that waits for a thread can be cancelled.
 queued_plain_function(_) ->

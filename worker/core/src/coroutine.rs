@@ -18,6 +18,7 @@ use crate::answer::{Answer, Failure};
 use crate::asyncio::{self, EventLoop, event_loop, on_loop};
 use crate::callback;
 use crate::fork;
+use crate::interrupt;
 use crate::invoke::{call, method, none, tuple};
 use crate::module;
 use crate::object::Object;
@@ -377,7 +378,9 @@ unsafe fn answer_request(id: u64, value: Option<Object>) {
                 return;
             };
             if let Err(failure) = outcome {
-                answer.failure(failure, options, pending.cancelled.is_some());
+                // One that was started eagerly may have been interrupted by a signal, as any function of the main thread.
+                let interrupted = pending.cancelled.is_some() || interrupt::was_raised_in(id);
+                answer.failure(failure, options, interrupted);
             }
             fork::end_child();
             let link = &pending.shared.link;

@@ -166,6 +166,11 @@ impl Drop for Current {
     }
 }
 
+/// Whether the handler has raised in this request, which the main thread runs or has just run.
+pub fn was_raised_in(id: u64) -> bool {
+    MAIN_HIT.load(Ordering::Relaxed) == id
+}
+
 /// How long an interrupt is attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -295,6 +300,10 @@ impl Attempt {
     /// The GIL is held and no exception is set.
     unsafe fn make_elsewhere(&mut self) -> (bool, u32) {
         let id = self.id;
+        if TARGET.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // The main thread handed the request on before the signal reached it.
+            self.set = false;
+        }
         let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
         if let Some(state) = state {
             let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };

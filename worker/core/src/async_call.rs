@@ -5,6 +5,7 @@
 
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -13,6 +14,7 @@ use shm_proto::response::{Call, Header, Kind};
 
 use crate::asyncio;
 use crate::callback::{self, FOREIGN};
+use crate::gil;
 use crate::invoke;
 use crate::module::{self, raise};
 use crate::object::Object;
@@ -24,6 +26,11 @@ use crate::value::BlobSink;
 static OPEN: Mutex<Vec<(u32, u64)>> = Mutex::new(Vec::new());
 /// Another one is.
 static MORE: Condvar = Condvar::new();
+
+/// The interpreter is about to end.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+/// Held while answers are delivered.
+static DELIVERY: Mutex<()> = Mutex::new(());
 
 /// A call that waits for a slot, or for its answer.
 struct Asked {
@@ -88,6 +95,10 @@ unsafe fn async_call(arguments: *mut ffi::PyObject) -> Option<Object> {
             raise(ffi::PyExc_RuntimeError, text);
             return None;
         };
+        if CLOSED.load(Ordering::SeqCst) {
+            raise(ffi::PyExc_RuntimeError, "the worker is stopping: answers of Erlang reach no event loop any more");
+            return None;
+        }
         callback::encode_call(arguments, &mut payload, &mut blobs)?;
         let create = event_loop.attribute(c"create_future")?;
         let future = invoke::call(&create, &[])?;
@@ -199,6 +210,16 @@ unsafe fn is_done(future: &Object) -> bool {
     }
 }
 
+/// Answers are delivered no more: a thread that asked for the GIL of an interpreter that ends would never return.
+///
+/// # Safety
+/// The GIL is held; it is released for a while.
+pub unsafe fn close() {
+    CLOSED.store(true, Ordering::SeqCst);
+    // SAFETY: nothing of Python is touched.
+    unsafe { gil::released(|| drop(lock(&DELIVERY))) };
+}
+
 /// Body of the thread.
 fn collect_answers(shared: &'static Shared) {
     let callbacks = &shared.link.callbacks;
@@ -214,6 +235,10 @@ fn collect_answers(shared: &'static Shared) {
         if ready.is_empty() {
             callbacks.wait_any(|| lock(&OPEN).iter().any(is_ready));
             continue;
+        }
+        let _delivery = lock(&DELIVERY);
+        if CLOSED.load(Ordering::SeqCst) {
+            return;
         }
         // SAFETY: Ensure and Release pair up, and Python is touched in between only.
         unsafe {

@@ -20,6 +20,7 @@ use shm_proto::link::WorkerLink;
 use shm_proto::request::{Header, Kind};
 use shm_proto::ring::Consumer;
 
+use crate::async_call;
 use crate::asyncio;
 use crate::board::Board;
 use crate::callback;
@@ -67,10 +68,12 @@ pub unsafe fn serve(arguments: &Arguments) -> Option<()> {
             }
         };
         control.send(&FromWorker::Ready(version()));
-        if !worker.serve()? {
-            return Some(());
-        }
-        event_loop::serve(worker)
+        let ended = match worker.serve() {
+            Some(true) => event_loop::serve(worker),
+            other => other.map(|_| ()),
+        };
+        async_call::close();
+        ended
     }
 }
 

@@ -31,6 +31,35 @@ static MAIN_HIT: AtomicU64 = AtomicU64::new(NONE);
 /// Executor threads other than the main thread.
 static THREADS: Mutex<Vec<Arc<ThreadState>>> = Mutex::new(Vec::new());
 
+/// Threads of ours that are being started, a time in which no interrupt is raised. Changed with the GIL held.
+static STARTING: AtomicU32 = AtomicU32::new(0);
+
+/// As long as it lives no interrupt is raised: one in the middle of `Thread.start` would leave a thread that nobody counts,
+/// and one set there may hit the new thread, which has its creator's identity at first. The next attempt makes up for it.
+#[derive(Debug)]
+pub struct Shield(());
+
+impl Shield {
+    /// # Safety
+    /// The GIL is held, also when the shield is dropped.
+    pub unsafe fn hold() -> Self {
+        STARTING.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the GIL is held. What was set and not raised yet is set again by the next attempt.
+        unsafe { ffi::PyThreadState_SetAsyncExc(libc::pthread_self() as _, std::ptr::null_mut()) };
+        Self(())
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        STARTING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn shielded() -> bool {
+    STARTING.load(Ordering::Relaxed) > 0
+}
+
 #[derive(Debug)]
 struct ThreadState {
     ident: libc::c_ulong,
@@ -306,6 +335,9 @@ impl Attempt {
         }
         let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
         if let Some(state) = state {
+            if shielded() {
+                return (true, NO_SLOT);
+            }
             let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };
             if armed == TO_THE_END || !self.set {
                 state.armed.fetch_max(armed, Ordering::Relaxed);
@@ -355,7 +387,10 @@ unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject)
     let current = MAIN_CURRENT.load(Ordering::Relaxed);
     // SAFETY: CPython runs signal handlers in the main thread with the GIL held.
     unsafe {
-        if current != NONE && TARGET.compare_exchange(current, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if current != NONE
+            && !shielded()
+            && TARGET.compare_exchange(current, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
             MAIN_HIT.store(current, Ordering::Relaxed);
             module::raise(module::interrupted(), "interrupted");
             return std::ptr::null_mut();

@@ -19,7 +19,7 @@ use pyo3::ffi;
 use crate::control::kill_group;
 use crate::executor::Executor;
 use crate::gil;
-use crate::interrupt::Current;
+use crate::interrupt::{Current, Shield};
 use crate::module;
 use crate::object::Object;
 use crate::serve::{Server, Shared, ring_if_waiting};
@@ -118,6 +118,7 @@ pub unsafe fn spawn(shared: &Shared) -> Option<()> {
             Some(known) => known,
             None => first(spawner)?,
         };
+        let _shield = Shield::hold();
         let before = call(&stack_size, &Object::owned(ffi::PyLong_FromLongLong(STACK))?)?;
         let name = Object::text(&format!("erlang-executor-{}", shared.board().threads))?;
         let options = Object::owned(ffi::PyDict_New())?;

@@ -27,6 +27,8 @@ use crate::symbols::symbols;
 
 /// Pause between two cancellations of a task that does not end: what it awaits in its `finally` clauses gets that long.
 const CANCEL_AGAIN: Duration = Duration::from_secs(1);
+/// The interrupts of a request come apart; what fails more often than this is the loop.
+const WAKE_ATTEMPTS: u32 = 3;
 
 /// Requests that are being awaited, by id.
 static PENDING: Mutex<Option<Table>> = Mutex::new(None);
@@ -133,12 +135,30 @@ pub unsafe fn hand_over(id: u64, awaitable: &Object) -> Option<()> {
             handed.push((id, Sendable(awaitable.clone())));
             handed.len() == 1
         };
-        if first && call(&known.call_soon_threadsafe, &[known.start_handed.as_ptr()]).is_none() {
-            let lost = std::mem::take(&mut *lock(&HANDED));
-            drop(lost);
-            return None;
+        if !first {
+            return Some(());
         }
-        Some(())
+        for attempt in 0..WAKE_ATTEMPTS {
+            if call(&known.call_soon_threadsafe, &[known.start_handed.as_ptr()]).is_some() {
+                if attempt > 0 {
+                    cancel(id);
+                }
+                return Some(());
+            }
+            // An interrupt of the request that was raised in there, perhaps when the loop had the awaitable already: it
+            // ends the task.
+            if lock(&HANDED).iter().all(|(other, _)| *other != id) {
+                ffi::PyErr_Clear();
+                cancel(id);
+                return Some(());
+            }
+            if attempt + 1 < WAKE_ATTEMPTS {
+                ffi::PyErr_Clear();
+            }
+        }
+        let lost = std::mem::take(&mut *lock(&HANDED));
+        drop(lost);
+        None
     }
 }
 

@@ -1,12 +1,17 @@
 %% Helpers of the suites: start and stop of the application with a leak check, conditions, peer nodes.
 -module(py_test).
 
--export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0]).
+-export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0, apps/0]).
 -export([until/1, until/2, timed/1, python/0, define/1]).
 -export([os_pids/0, os_pids/1, alive/1, whole/1, kill/2, mailbox/0, ticks/1]).
 -export([peer/1, peer_stop/1]).
 
 -define(PATIENCE, 20000).
+
+%% The directory of the web applications.
+apps() ->
+    %% priv is a link into the repository.
+    filename:join(code:priv_dir(erlang_python), "../tests/apps").
 
 %% The interpreter under test: PY_TEST_PYTHON, default python3.
 python() ->

@@ -158,7 +158,7 @@ check(python, P) -> path(P) orelse "the path of an interpreter or of a virtual e
 check(venv, P) -> path(P) orelse "the path of a virtual environment";
 check(paths, L) -> (is_list(L) andalso lists:all(fun path/1, L)) orelse "a list of directories";
 check(imports, L) -> (is_list(L) andalso lists:all(fun name/1, L)) orelse "a list of module names";
-check(preload, P) -> preload(P) orelse "Python code, {file, Path}, or a list of these";
+check(preload, P) -> preload(P) orelse "Python code, {file, Path}, {asgi, Module, Callable}, or a list of these";
 check(env, E) -> env(E) orelse "inherit, clean or a list of {\"NAME\", \"value\" | false}";
 check(cd, P) -> (path(P) andalso filelib:is_dir(P)) orelse "a directory that exists";
 check(worker_timeout, T) -> milliseconds(T);
@@ -198,6 +198,7 @@ name(M) -> is_atom(M) orelse path(M).
 
 -spec preload(term()) -> boolean().
 preload([]) -> true;
+preload({asgi, M, C}) -> name(M) andalso name(C);
 preload({file, P}) -> path(P) andalso filelib:is_regular(P);
 preload([H | T] = L) when not is_integer(H) -> is_list(T) andalso lists:all(fun(P) -> P =/= [] andalso preload(P) end, L);
 preload(Code) -> path(Code).

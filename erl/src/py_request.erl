@@ -143,12 +143,14 @@ await(Ref, Timeout) ->
 %% @doc Cancels an asynchronous request of the calling process; nothing of it arrives afterwards.
 -spec cancel(reference()) -> ok.
 cancel(Ref) ->
-    %% The reference of a refused submission is a plain one, with its answer in the mailbox.
+    %% The reference of a refused submission is a plain one, with its answer in the mailbox; so is that of a web stream.
     try py_nif:cancel(Ref) of
         cancelled -> ok;
         sent -> flush(Ref, true)
     catch
-        error:badarg -> flush(Ref, false)
+        error:badarg ->
+            ok = py_asgi_stream:cancel(Ref),
+            flush(Ref, false)
     end.
 
 %% @doc Raises `erlang.Interrupted' once in a request that runs, or in those that run on a context. A request that waits, or has ended, is left alone.

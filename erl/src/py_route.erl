@@ -2,7 +2,7 @@
 -module(py_route).
 
 -export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
--export([on_loop/2, loop_target/1, loop_worker/2, leave/1]).
+-export([on_loop/2, sync_on_loop/2, loop_target/1, loop_worker/2, leave/1, is_own/1]).
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process has for itself.
@@ -76,6 +76,19 @@ on_loop(Request, Options) ->
             py_request:refused(Reason)
     end.
 
+%% @doc As {@link on_loop/2}; waits for the answer.
+-spec sync_on_loop(py_nif:request(), py:options()) -> py:result().
+sync_on_loop(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} ->
+            case loop_target(Name) of
+                {ok, Target, More} -> seen(py_request:sync(Target, Request, Timeout, Flags bor More));
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
 %% @doc Where work of an event loop goes, and the flags that it needs there.
 -spec loop_target(undefined | atom()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
 loop_target(Name) ->
@@ -115,10 +128,15 @@ one_of({error, no_worker}, Name, Timeout, _Flags) ->
 %% @doc Ends the tie of {@link loop_worker/2}, unless it is the calling process's own.
 -spec leave(py_nif:target()) -> ok.
 leave(Target) ->
-    case own() of
-        Target -> ok;
-        _ -> py_nif:untie(Target)
+    case is_own(Target) of
+        true -> ok;
+        false -> py_nif:untie(Target)
     end.
+
+%% @doc Whether a target is what the calling process is bound or tied to.
+-spec is_own(py_nif:target()) -> boolean().
+is_own(Target) ->
+    own() =:= Target.
 
 -spec sent({reference(), submitted | {refused, py:reason()}}) -> reference().
 sent({Ref, submitted}) ->

@@ -79,6 +79,7 @@ init(root) ->
     ok = py_state:create_table(),
     ok = py_context:create_table(),
     ok = py_tracer:create_table(),
+    ok = py_asgi_stream:create_table(),
     {ok,
         {#{strategy => one_for_one, intensity => 10, period => 10}, [
             worker(py_deadline, []),

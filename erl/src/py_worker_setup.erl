@@ -12,6 +12,7 @@
     | {preload, binary()}
     | {preload_file, binary()}
     | {loop, asyncio | uvloop, pos_integer()}
+    | {asgi, binary(), binary()}
     | {replay, py_exec_log:entry()}.
 
 %% @doc The steps that the options of a pool ask for, in order.
@@ -22,10 +23,17 @@ steps(#{venv := Venv, paths := Paths, imports := Imports, preload := Preload, ki
         [{import, binary(M)} || M <- Imports] ++
         preload(Preload) ++
         %% Last of what runs in Python's main thread as in a script.
-        [{loop, Loop, Threads} || Kind =:= async].
+        [Step || Kind =:= async, Step <- [{loop, Loop, Threads} | applications(Preload)]].
+
+%% ASGI applications need the loop.
+-spec applications(term()) -> [step()].
+applications({asgi, Module, Callable}) -> [{asgi, binary(Module), binary(Callable)}];
+applications([H | _] = List) when not is_integer(H) -> lists:append([applications(P) || P <- List]);
+applications(_) -> [].
 
 -spec preload(term()) -> [step()].
 preload([]) -> [];
+preload({asgi, _, _}) -> [];
 preload({file, Path}) -> [{preload_file, binary(filename:absname(Path))}];
 preload([H | _] = List) when not is_integer(H) -> lists:append([preload(P) || P <- List]);
 preload(Code) -> [{preload, binary(Code)}].
@@ -38,6 +46,8 @@ request({paths, Paths}) ->
     {eval, <<"__import__('sys').path.__setitem__(slice(0, 0), paths)">>, #{paths => Paths}};
 request({import, Module}) ->
     {eval, <<"__import__(module) and None">>, #{module => Module}};
+request({asgi, Module, Callable}) ->
+    {call, <<"erlang._asgi">>, start, [{str, Module}, {str, Callable}, false], []};
 request({preload, Code}) ->
     {exec, Code};
 request({preload_file, Path}) ->
@@ -52,6 +62,7 @@ request({replay, Entry}) ->
 describe({venv, _}) -> "option venv";
 describe({paths, _}) -> "option paths";
 describe({import, Module}) -> text("import of ~ts (option imports)", [Module]);
+describe({asgi, Module, Callable}) -> text("start of ~ts.~ts (option preload)", [Module, Callable]);
 describe({preload, _}) -> "the code of option preload";
 describe({preload_file, Path}) -> text("~ts (option preload)", [Path]);
 describe({loop, Loop, _}) -> text("start of the event loop (option loop => ~ts)", [Loop]);

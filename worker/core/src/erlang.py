@@ -1,8 +1,9 @@
 """What module erlang has beside its native parts; runs in its namespace."""
 
 import _thread
+import sys as _sys
 
-from erlang import Pid, _in_child, _internal, _part, _send, call
+from erlang import Pid, _in_child, _internal, _modules, _part, _send, call
 
 # What is loaded at first use, because it imports modules that a program may never need.
 _PARTS = {
@@ -118,3 +119,30 @@ def state_incr(key, amount=1):
 def state_decr(key, amount=1):
     """Subtracts from a counter, which starts at 0, and returns its new value. Atomic."""
     return _internal("state_decr", key, amount)
+
+
+# Coroutine functions that run when a worker stops whose loop is in the main thread.
+_at_stop = []
+
+
+def _later(name, program):
+    """Makes a module `erlang.NAME` whose program runs when something of it is first used."""
+    module = type(_sys)(f"erlang.{name}")
+    lock = _thread.allocate_lock()
+
+    def load(attribute):
+        if attribute.startswith("__") and attribute.endswith("__"):
+            raise AttributeError(attribute)
+        with lock:
+            if "__getattr__" in vars(module):
+                exec(compile(program, f"<erlang.{name}>", "exec", dont_inherit=True), vars(module))
+                del module.__getattr__
+        return getattr(module, attribute)
+
+    module.__getattr__ = load
+    _sys.modules[module.__name__] = module
+
+
+for _name, _program in _modules.items():
+    _later(_name, _program)
+del _name, _program, _modules

@@ -5,6 +5,8 @@ import contextvars
 import sys
 import threading
 
+import erlang
+
 # The request that a task works for; tasks and threads that it starts inherit it.
 request = contextvars.ContextVar("erlang_request", default=None)
 
@@ -63,6 +65,7 @@ def run_in_main(loop, bell, wake, turn, rung, stopping):
     loop.remove_reader(bell)
     loop.remove_reader(wake)
     try:
+        loop.run_until_complete(asyncio.gather(*[end() for end in erlang._at_stop], return_exceptions=True))
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()

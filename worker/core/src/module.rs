@@ -16,6 +16,14 @@ use crate::symbols;
 
 /// The part of module `erlang` that is written in Python.
 const ERLANG: &str = include_str!("erlang.py");
+/// Modules `erlang._NAME`, which run when they are first used.
+const MODULES: [(&CStr, &str); 5] = [
+    (c"_asgi", include_str!("web/asgi.py")),
+    (c"_exchange", include_str!("web/exchange.py")),
+    (c"_lifespan", include_str!("web/lifespan.py")),
+    (c"_stream", include_str!("web/stream.py")),
+    (c"_wsgi", include_str!("web/wsgi.py")),
+];
 
 /// An object that lives as long as the process; only ever used with the GIL held.
 #[derive(Debug)]
@@ -143,6 +151,13 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
                 return None;
             }
         }
+        let modules = Object::owned(ffi::PyDict_New())?;
+        for (name, program) in MODULES {
+            if ffi::PyDict_SetItemString(modules.as_ptr(), name.as_ptr(), Object::text(program)?.as_ptr()) < 0 {
+                return None;
+            }
+        }
+        add(&module, c"_modules", &modules)?;
         let namespace = Object::borrowed(ffi::PyModule_GetDict(module.as_ptr()))?;
         run(ERLANG, c"<erlang module>", &namespace)
     }

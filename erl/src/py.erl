@@ -17,6 +17,9 @@
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1]).
 -export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4]).
+-export([stream/3, stream/4, stream/5, stream_eval/1, stream_eval/2, stream_eval/3]).
+-export([stream_start/3, stream_start/4, stream_start/5, stream_eval_start/2, stream_eval_start/3]).
+-export([stream_next/1, stream_credit/2, stream_cancel/1]).
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
@@ -49,10 +52,11 @@
 
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), atom() => term()
+    rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
 }.
 %% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
-%% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself.
+%% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself, `streams' those that have not
+%% ended.
 
 -define(DEFAULT_TIMEOUT, 30000).
 
@@ -252,7 +256,7 @@ async_await(Ref) ->
 async_await(Ref, Timeout) ->
     py_request:await(Ref, Timeout).
 
-%% @doc Cancels an asynchronous call of this process; nothing of it arrives afterwards.
+%% @doc Cancels an asynchronous call or a stream of this process; nothing of it arrives afterwards.
 -spec cancel(reference()) -> ok | {error, {badarg, ref}}.
 cancel(Ref) when is_reference(Ref) ->
     py_request:cancel(Ref);
@@ -309,6 +313,85 @@ async_stream(Module, Function, Args) ->
 -spec async_stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
 async_stream(Module, Function, Args, Kwargs) ->
     py_async_driver:stream(Module, Function, Args, Kwargs).
+
+%% Items of iterators and generators.
+
+%% @doc Calls a function and collects the items of the iterator that comes of it. Any other value is the only item; an
+%% iterator among the items is no iterator of the stream's, and crosses like any object without a term.
+-spec stream(name(), name(), args()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args) ->
+    stream(Module, Function, Args, []).
+
+%% @doc As {@link stream/3}, with keyword arguments.
+-spec stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args, Kwargs) ->
+    stream(Module, Function, Args, Kwargs, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link stream/4}, with a timeout for the whole, or options.
+-spec stream(name(), name(), args(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args, Kwargs, Options) ->
+    py_stream:collect({stream, Module, Function, Args, Kwargs}, Options).
+
+%% @doc As {@link stream/3}, for the value of an expression.
+-spec stream_eval(code()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code) ->
+    stream_eval(Code, []).
+
+%% @doc As {@link stream_eval/1}, with local names.
+-spec stream_eval(code(), kwargs()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code, Locals) ->
+    stream_eval(Code, Locals, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link stream_eval/2}, with a timeout for the whole, or options.
+-spec stream_eval(code(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code, Locals, Options) ->
+    py_stream:collect({stream_eval, Code, Locals}, Options).
+
+%% @doc Starts a stream, whose items come to the calling process one by one: through {@link stream_next/1}, or as messages
+%% `{py_chunk, Ref, Item}', and at the end `{py_end, Ref}' or `{py_error, Ref, Reason}'. At most 16 items are ahead of the
+%% consumer. The generator stops, and its `finally' runs, after {@link stream_cancel/1} and when the consumer dies.
+-spec stream_start(name(), name(), args()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args) ->
+    stream_start(Module, Function, Args, []).
+
+%% @doc As {@link stream_start/3}, with keyword arguments.
+-spec stream_start(name(), name(), args(), kwargs()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args, Kwargs) ->
+    stream_start(Module, Function, Args, Kwargs, infinity).
+
+%% @doc As {@link stream_start/4}, with options, among them `credit', the number of items that may be ahead of the consumer: a
+%% positive integer or `infinity'. Without a timeout there is no deadline; with one, the last message is
+%% `{py_error, Ref, timeout}' after that time.
+-spec stream_start(name(), name(), args(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args, Kwargs, Options) ->
+    py_stream:start({stream, Module, Function, Args, Kwargs}, Options).
+
+%% @doc As {@link stream_start/3}, for the value of an expression with local names.
+-spec stream_eval_start(code(), kwargs()) -> {ok, reference()} | {error, reason()}.
+stream_eval_start(Code, Locals) ->
+    stream_eval_start(Code, Locals, infinity).
+
+%% @doc As {@link stream_eval_start/2}, with options as those of {@link stream_start/5}.
+-spec stream_eval_start(code(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
+stream_eval_start(Code, Locals, Options) ->
+    py_stream:start({stream_eval, Code, Locals}, Options).
+
+%% @doc The next item of a stream that this process has started; waits for it. `done' after the last.
+-spec stream_next(reference()) -> {ok, term()} | done | {error, reason()}.
+stream_next(Ref) when is_reference(Ref) ->
+    py_stream:next(Ref);
+stream_next(_) ->
+    {error, {badarg, ref}}.
+
+%% @doc Lets a stream send so many items more. For those who receive its messages themselves; {@link stream_next/1} sees to it.
+-spec stream_credit(reference(), pos_integer() | infinity) -> ok | {error, {badarg, ref | credit}}.
+stream_credit(Ref, Items) ->
+    py_stream:credit(Ref, Items).
+
+%% @doc Ends a stream; nothing of it arrives afterwards.
+-spec stream_cancel(reference()) -> ok | {error, {badarg, ref}}.
+stream_cancel(Ref) ->
+    cancel(Ref).
 
 %% Objects that stay in their worker.
 
@@ -667,9 +750,9 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Versio
     Load =
         case Worker of
             undefined -> #{};
-            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles, bound], py_nif:worker_info(Worker))
+            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles, bound, streams], py_nif:worker_info(Worker))
         end,
-    maps:merge(Base#{in_flight => 0, served => 0, handles => 0, bound => false}, Load).
+    maps:merge(Base#{in_flight => 0, served => 0, handles => 0, bound => false, streams => 0}, Load).
 
 %% @doc Statistics of each pool, of the semaphore and of the native library.
 -spec stats() -> #{pools := #{atom() => py_pool:stats()}, permits => non_neg_integer(), max_permits => pos_integer(), native => map()}.

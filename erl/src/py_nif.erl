@@ -11,6 +11,7 @@
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
+-export([stream_credit/2, stream_took/1, stream_goes_on/1]).
 -export([is_handle/1, release_handle/1]).
 -export([callback_enter/1, callback_reply/2, callback_reply_dirty/2]).
 -export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
@@ -38,8 +39,8 @@
 -type target() :: pool() | worker() | lease().
 -type text() :: atom() | binary() | string().
 -type request() ::
-    {call, text(), text(), term(), term()} | {method, term(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()} | {reset}.
--type reply_to() :: reference() | py_response | py_result | cast.
+    {call | stream, text(), text(), term(), term()} | {stream_eval, iodata(), term()} | {method, term(), text(), term(), term()} | {eval, iodata(), term()} | {exec, iodata()} | {reset}.
+-type reply_to() :: reference() | py_response | py_result | {py_stream, Credit :: pos_integer() | infinity} | cast.
 -type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
 
 init() ->
@@ -169,12 +170,13 @@ submit(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_load
 -spec submit_dirty(target(), request(), reply_to(), non_neg_integer(), 0 | token()) -> outcome().
 submit_dirty(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_loaded).
 
-%% @doc Settles a request. `sent' means that its answer was delivered or, as long as {@link in_flight/1} holds, is on its way.
--spec cancel(handle()) -> cancelled | sent.
+%% @doc Settles a request. `stream' means that items of it may be in the mailbox, `sent' that its answer was delivered or, as long
+%% as {@link in_flight/1} holds, is on its way.
+-spec cancel(handle()) -> cancelled | stream | sent.
 cancel(_Handle) -> erlang:nif_error(not_loaded).
 
 %% @doc As {@link cancel/1}, but an asynchronous request is answered with `{py_error, Handle, Reason}'.
--spec cancel(handle(), atom()) -> cancelled | sent.
+-spec cancel(handle(), atom()) -> cancelled | stream | sent.
 cancel(_Handle, _Reason) -> erlang:nif_error(not_loaded).
 
 %% @doc Gives a place in the queue back. After `woken' the message `{py_go, Token}' is there or about to be.
@@ -188,6 +190,18 @@ interrupt(_Handle) -> erlang:nif_error(not_loaded).
 %% @doc Whether an answer may still arrive.
 -spec in_flight(handle()) -> boolean().
 in_flight(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc The consumer of a stream wants so many more items. Whether the stream goes on.
+-spec stream_credit(handle(), pos_integer() | infinity) -> boolean().
+stream_credit(_Handle, _Items) -> erlang:nif_error(not_loaded).
+
+%% @doc The consumer of a stream has taken an item; every half of its first credit it is given as much again.
+-spec stream_took(handle()) -> boolean().
+stream_took(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether a message of a stream is still to come.
+-spec stream_goes_on(handle()) -> boolean().
+stream_goes_on(_Handle) -> erlang:nif_error(not_loaded).
 
 %% @doc Whether a term is the handle of a Python object.
 -spec is_handle(term()) -> boolean().

@@ -4,7 +4,7 @@
 %% that cannot be published at once waits for `{py_go, Token}', in the order of arrival.
 -module(py_request).
 
--export([sync/4, async/4, async/5, start/5, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
+-export([sync/4, async/4, async/5, start/5, stream/5, refused/1, cast/3, await/2, cancel/1, interrupt/1, leave/1]).
 
 -define(ASYNC_PATIENCE, 30000).
 %% The longest that a receive waits.
@@ -14,6 +14,7 @@
 
 -type result() :: {ok, term()} | {error, term()}.
 -type deadline() :: infinity | integer().
+-type credit() :: pos_integer() | infinity.
 -type submission() :: {py_nif:target(), py_nif:request(), py_nif:reply_to(), non_neg_integer()}.
 
 %% @doc Runs a request and waits for its answer. Blocks the calling process for at most `Timeout' ms;
@@ -107,6 +108,17 @@ start(Target, Request, ReplyTo, Flags, Timeout) ->
         {error, _} = Error -> Error
     end.
 
+%% @doc Submits a request whose items come as `{py_chunk, Ref, V}', and `{py_end, Ref}' or `{py_error, Ref, Reason}' at the end.
+-spec stream(py_nif:target(), py_nif:request(), credit(), timeout(), non_neg_integer()) -> {ok, reference()} | {error, term()}.
+stream(Target, Request, Credit, Timeout, Flags0) ->
+    Flags = Flags0 bor py_options:no_permit(),
+    ReplyTo = {py_stream, Credit},
+    Outcome = py_nif:submit(Target, Request, ReplyTo, Flags, 0),
+    case settle(Outcome, 0, {Target, Request, ReplyTo, Flags}, deadline(min(Timeout, ?ASYNC_PATIENCE))) of
+        Handle when is_reference(Handle) -> {ok, Handle};
+        {error, _} = Error -> Error
+    end.
+
 %% @private Answers a reference of its own with an error.
 -spec refused(term()) -> reference().
 refused(Reason) ->
@@ -146,6 +158,7 @@ cancel(Ref) ->
     %% The reference of a refused submission is a plain one, with its answer in the mailbox; so is that of a web stream.
     try py_nif:cancel(Ref) of
         cancelled -> ok;
+        stream -> flush_items(Ref);
         sent -> flush(Ref, true)
     catch
         error:badarg ->
@@ -173,12 +186,22 @@ flush(Ref, Submitted) ->
     receive
         {py_response, Ref, _} -> ok;
         {py_result, Ref, _} -> ok;
-        {py_error, Ref, _} -> ok
+        {py_error, Ref, _} -> ok;
+        {py_end, Ref} -> ok;
+        {py_chunk, Ref, _} -> flush(Ref, Submitted)
     after case Coming of true -> ?DELIVERY_LOOK; false -> 0 end ->
         case Coming of
             true -> flush(Ref, Submitted);
             false -> ok
         end
+    end.
+
+-spec flush_items(reference()) -> ok.
+flush_items(Ref) ->
+    receive
+        {py_chunk, Ref, _} -> flush_items(Ref)
+    after 0 ->
+        ok
     end.
 
 %% Submission until it is published, refused or out of time.

@@ -3,6 +3,7 @@
 
 -export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
 -export([on_loop/2, sync_on_loop/2, loop_target/1, loop_worker/2, leave/1, is_own/1]).
+-export([stream/3]).
 
 -define(DEFAULT_TIMEOUT, 30000).
 %% The worker that a process has for itself.
@@ -144,6 +145,15 @@ sent({Ref, submitted}) ->
 sent({Ref, {refused, Reason}}) ->
     _ = seen({error, Reason}),
     Ref.
+
+%% @doc Submits a request whose items come as messages.
+-spec stream(py_nif:request(), pos_integer() | infinity, py_options:parsed()) -> {ok, reference()} | {error, py:reason()}.
+stream(Request, Credit, {Timeout, Flags, Name}) ->
+    case target(Name) of
+        {own, Target} -> seen(py_request:stream(Target, Request, Credit, Timeout, Flags bor py_options:any_handles()));
+        {named, Pool} -> py_request:stream(Pool, Request, Credit, Timeout, Flags);
+        {error, _} = Error -> Error
+    end.
 
 %% @doc Submits a request whose outcome nobody wants.
 -spec cast(py_nif:request()) -> ok | {error, term()}.

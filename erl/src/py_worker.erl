@@ -330,6 +330,9 @@ serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
 serving(info, {py_cast_failed, Reason}, _State, Data) ->
     ?LOG_WARNING("~ts: a cast failed: ~0tp", [name(Data), Reason]),
     keep_state_and_data;
+serving(info, {py_stream_failed, Reason}, _State, Data) ->
+    ?LOG_WARNING("~ts: a stream failed while it was stopped: ~tp", [name(Data), Reason]),
+    keep_state_and_data;
 serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).
 

@@ -5,7 +5,7 @@ use crate::incarnation::Incarnation;
 use crate::janitor::{self, Job};
 use crate::resource::{Kind, Resource};
 use crate::slab::{self, Entry, ReplyTo};
-use crate::{reader, registry};
+use crate::{reader, registry, stream};
 use shm_proto::arbiter::Side;
 use shm_proto::entry::State;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ impl Resource for Pending {
 pub enum Cancelled {
     /// Settled: no answer will be sent.
     Yes,
+    /// As `Yes`; items may have been sent.
+    Stream,
     /// The answer was sent, or the request ended otherwise.
     Sent,
 }
@@ -50,30 +52,33 @@ pub fn cancel(env: EnvPtr, handle: &Pending, reason: Option<&dyn Fn(EnvPtr) -> R
     // SAFETY: we won LIVE -> MOVING; readers and teardown wait for us to leave that state.
     let body = unsafe { entry.body() };
     if let Some(reason) = reason
-        && matches!(body.reply_to, ReplyTo::Response | ReplyTo::Result)
+        && matches!(body.reply_to, ReplyTo::Response | ReplyTo::Result | ReplyTo::Stream)
     {
         reader::send_error(env, body, reason);
     }
     body.unprepare();
+    let is_stream = body.reply_to == ReplyTo::Stream;
     let serial = entry.incarnation.load(Ordering::Relaxed);
     match registry::incarnation(serial) {
         None => release(env, entry, None, true),
         Some(incarnation) => drop_work(env, entry, handle.generation, &incarnation),
     }
-    Cancelled::Yes
+    if is_stream { Cancelled::Stream } else { Cancelled::Yes }
 }
 
 /// Takes a request back from its worker, or has it interrupted there. The entry is MOVING and ours, its caller answered.
 fn drop_work(env: EnvPtr, entry: &'static Entry, generation: u32, incarnation: &Arc<Incarnation>) {
     // SAFETY: we own the MOVING state.
-    let position = unsafe { entry.body() }.position;
-    if incarnation.link().starts(position).decide(position, Side::Node).is_ok() {
+    let body = unsafe { entry.body() };
+    if incarnation.link().starts(body.position).decide(body.position, Side::Node).is_ok() {
         release(env, entry, Some(incarnation), true);
     } else {
         // It runs. The entry stays until its response comes, so that its cell is not used again before. The owner
         // hears of the interruption before the reader, which waits for MOVING to pass, can tell it of the end.
         let id = entry.id(generation);
-        incarnation.tell_owner(env, |e| beam::tuple(e, [atoms().py_interrupt, beam::uint(e, id)]));
+        if body.reply_to != ReplyTo::Stream || stream::stop(incarnation, id, body) {
+            incarnation.tell_owner(env, |e| beam::tuple(e, [atoms().py_interrupt, beam::uint(e, id)]));
+        }
         let _ = entry.word.transition(generation, State::Moving, State::Cancelled);
     }
 }
@@ -169,7 +174,8 @@ fn is_running(incarnation: &Incarnation, entry: &Entry) -> bool {
             State::Cancelled => return true,
             State::Live if entry.word.transition(generation, State::Live, State::Moving).is_ok() => {
                 // SAFETY: we own the MOVING state.
-                let started = incarnation.has_started(unsafe { entry.body() }.position);
+                let body = unsafe { entry.body() };
+                let started = incarnation.has_started(body.position) && !body.is_parked();
                 let _ = entry.word.transition(generation, State::Moving, State::Live);
                 return started;
             }
@@ -191,9 +197,10 @@ pub fn interrupt(env: EnvPtr, handle: &Pending) -> bool {
         }
     }
     // SAFETY: we own the MOVING state.
-    let position = unsafe { entry.body() }.position;
+    let body = unsafe { entry.body() };
     let serial = entry.incarnation.load(Ordering::Relaxed);
-    let running = registry::incarnation(serial).filter(|incarnation| incarnation.has_started(position));
+    let running =
+        registry::incarnation(serial).filter(|incarnation| incarnation.has_started(body.position) && !body.is_parked());
     let id = entry.id(handle.generation);
     let _ = entry.word.transition(handle.generation, State::Moving, State::Live);
     running.is_some_and(|incarnation| {

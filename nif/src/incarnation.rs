@@ -10,6 +10,7 @@ use crate::lease::Seat;
 use crate::output::Output;
 use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
+use crate::stream::{self, Streams};
 use crate::wait::Queue;
 use crossbeam_utils::CachePadded;
 use nix::sys::signal::Signal;
@@ -102,6 +103,7 @@ pub struct Incarnation {
     /// Its standard output, if that is logged.
     pub output: Option<Output>,
     seat: Seat,
+    streams: Streams,
 }
 
 // SAFETY: ErlNifPid is a plain word; all else is Send.
@@ -144,6 +146,7 @@ impl Incarnation {
             handles: Home::new(own.clone()),
             output: settings.output,
             seat: Seat::default(),
+            streams: Streams::default(),
         }
     }
 
@@ -169,6 +172,12 @@ impl Incarnation {
     #[inline]
     pub fn seat(&self) -> &Seat {
         &self.seat
+    }
+
+    /// Its streams.
+    #[inline]
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// Lets the resource go, and what its handles left to do; part of teardown.
@@ -209,6 +218,12 @@ impl Incarnation {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// As `in_flight`, without streams that wait for credit.
+    #[inline]
+    pub fn busy_with(&self) -> u32 {
+        self.in_flight().saturating_sub(self.streams.parked())
+    }
+
     /// Counts a request in. `Seat::admit` says why this is sequentially consistent.
     #[inline]
     pub fn enter(&self) {
@@ -229,7 +244,7 @@ impl Incarnation {
         if self.state() != UP || self.seat.is_taken() {
             return u32::MAX;
         }
-        self.in_flight().saturating_mul(2).saturating_add(u32::from(!self.awake())).min(u32::MAX - 1)
+        self.busy_with().saturating_mul(2).saturating_add(u32::from(!self.awake())).min(u32::MAX - 1)
     }
 
     /// Whether the worker looks at its ring without having to be woken.
@@ -296,6 +311,7 @@ impl Incarnation {
         if let Some(payload) = body.payload.take() {
             payload.discard(self, never_started);
         }
+        stream::settle(self, body);
         self.leave();
     }
 

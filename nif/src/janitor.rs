@@ -26,6 +26,8 @@ pub enum Job {
     Idle(std::sync::Arc<crate::lease::Idle>),
     /// Requests came into a binding (by number) while it ended.
     EndBinding(std::sync::Arc<crate::incarnation::Incarnation>, u64),
+    /// A stream is being closed by the record at (serial, id, position).
+    StreamCloses(u64, u64, u64),
     /// Nobody will answer the thread that waits at (slot, ticket).
     CallLost(std::sync::Arc<crate::incarnation::Incarnation>, u32, u64),
 }
@@ -78,7 +80,7 @@ fn run() {
             return;
         }
         // An unpark that came since the last pop makes these return at once.
-        match crate::handle::look_after() {
+        match crate::handle::look_after().into_iter().chain(crate::stream::look_after()).min() {
             Some(pause) => std::thread::park_timeout(pause),
             None => std::thread::park(),
         }
@@ -101,6 +103,7 @@ fn work(job: Job) {
         Job::ReleaseObjects(home) => home.send(),
         Job::Idle(idle) => idle.tell(),
         Job::EndBinding(incarnation, number) => crate::cancel::end_binding(std::ptr::null_mut(), &incarnation, number),
+        Job::StreamCloses(serial, id, position) => crate::stream::closes(serial, id, position),
         Job::CallLost(incarnation, slot, ticket) => crate::callback::lost(&incarnation, slot, ticket),
     }
 }

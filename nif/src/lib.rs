@@ -2,7 +2,7 @@
 //!
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
 //! a short answer, [`reader`] posts the others, [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
-//! gets none. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
+//! gets none, [`stream`] sends many. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
 //! for us, [`pool`] the choice between them, [`lease`] what leads a process to one of them. The NIF keeps no Python object and
 //! never runs Python.
 
@@ -26,6 +26,7 @@ mod registry;
 mod resource;
 mod semaphore;
 mod slab;
+mod stream;
 mod submit;
 mod teardown;
 mod term;

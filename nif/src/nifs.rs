@@ -11,6 +11,7 @@ use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::output::Output;
 use crate::pool::{self, POOL, Pool, PoolRef};
+use crate::stream::{self, Flow};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
@@ -68,6 +69,9 @@ nifs! {
     "unwait"/1 Normal => unwait;
     "interrupt"/1 Normal => interrupt;
     "in_flight"/1 Normal => in_flight;
+    "stream_credit"/2 Normal => stream_credit;
+    "stream_took"/1 Normal => stream_took;
+    "stream_goes_on"/1 Normal => stream_goes_on;
     "callback_enter"/1 Normal => callback_enter;
     "callback_reply"/2 Normal => callback_reply;
     "callback_reply_dirty"/2 DirtyCpu => callback_reply_dirty;
@@ -419,6 +423,7 @@ fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("id", beam::uint(env, worker.id)),
             ("serial", beam::uint(env, worker.serial())),
             ("in_flight", beam::uint(env, u64::from(worker.in_flight()))),
+            ("streams", beam::uint(env, telemetry.streams())),
             ("served", beam::uint(env, telemetry.served())),
             ("state", incarnation::state_atom(worker.state())),
             ("p50_ns", beam::uint(env, telemetry.quantile(0.5))),
@@ -461,6 +466,7 @@ fn submit_dirty(env: EnvPtr, args: &[Raw]) -> Raw {
 fn cancelled(outcome: Cancelled) -> Raw {
     match outcome {
         Cancelled::Yes => atoms().cancelled,
+        Cancelled::Stream => atoms().stream,
         Cancelled::Sent => atoms().sent,
     }
 }
@@ -491,6 +497,23 @@ fn interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
 /// N. Constant.
 fn in_flight(env: EnvPtr, args: &[Raw]) -> Raw {
     beam::boolean(cancel::in_flight(arg!(env, PENDING.get(env, args[0]))))
+}
+
+/// N. Constant.
+fn stream_credit(env: EnvPtr, args: &[Raw]) -> Raw {
+    let handle = arg!(env, PENDING.get(env, args[0]));
+    let more = arg!(env, stream::read_credit(env, args[1]));
+    beam::boolean(stream::credit(handle, |flow| flow.grant(more)))
+}
+
+/// N. Constant.
+fn stream_took(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(stream::credit(arg!(env, PENDING.get(env, args[0])), Flow::took))
+}
+
+/// N. Constant; may yield to a reader thread that sends the last message.
+fn stream_goes_on(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(stream::goes_on(arg!(env, PENDING.get(env, args[0]))))
 }
 
 /// N. Constant.

@@ -9,7 +9,7 @@ use crate::incarnation::{DOWN, Incarnation, down_reason};
 use crate::pool::Pool;
 use crate::slab::{self, Body, Handed, ReplyTo};
 use crate::term::{self, Inline};
-use crate::{callback, estimate, observe, teardown};
+use crate::{callback, estimate, observe, stream, teardown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
@@ -105,6 +105,7 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
 /// was parked.
 fn wake_waiters(incarnation: &Incarnation) {
     incarnation.handles().resume();
+    stream::resume(incarnation);
     incarnation.queue.wake_all(std::ptr::null_mut());
     for id in incarnation.pools() {
         if let Some(pool) = Pool::find(id) {
@@ -149,7 +150,7 @@ impl Reply {
     }
 
     /// Gives back what the reply holds: memory and objects.
-    fn discard(&self, options: Options, incarnation: &Incarnation) {
+    pub fn discard(&self, options: Options, incarnation: &Incarnation) {
         match self.extent {
             None => incarnation.handles().give_up_all(&self.terms),
             Some((place, extent)) => {
@@ -164,7 +165,13 @@ impl Reply {
         }
     }
 
-    fn parts(&self, env: EnvPtr, options: Options, incarnation: &Incarnation) -> Result<(bool, Raw), term::Corrupt> {
+    /// Decodes to whether it is a value, and the value or the reason; once.
+    pub fn parts(
+        &self,
+        env: EnvPtr,
+        options: Options,
+        incarnation: &Incarnation,
+    ) -> Result<(bool, Raw), term::Corrupt> {
         match self.extent {
             None => term::decode_parts(env, &self.terms, options.0, &Inline(incarnation)),
             Some((place, extent)) => {
@@ -186,9 +193,9 @@ fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> 
         Kind::Reply => reply(incarnation, &header, payload),
         Kind::Callback => callback::received(incarnation, &header, payload),
         Kind::Send => callback::send(incarnation, &header, payload),
+        Kind::Chunk => stream::chunk(incarnation, &header, payload),
         Kind::Log => observe::received(incarnation, &header, payload, &observe::LOGS, atoms().py_logger),
         Kind::Span => observe::received(incarnation, &header, payload, &observe::SPANS, atoms().py_tracer),
-        _ => Err(Corrupt("response kind")),
     }
 }
 
@@ -227,7 +234,13 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
             }
             State::Cancelled => {
                 // SAFETY: only the reader of its incarnation leaves the CANCELLED state.
-                fetch(header, payload)?.discard(unsafe { entry.body() }.options, incarnation);
+                let body = unsafe { entry.body() };
+                let reply = fetch(header, payload)?;
+                if body.reply_to == ReplyTo::Stream {
+                    stream::report(incarnation, body.options, &reply)?;
+                } else {
+                    reply.discard(body.options, incarnation);
+                }
                 let id = header.id;
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
                 incarnation.handles().answered(header.id);
@@ -244,7 +257,7 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
 }
 
 /// Takes a reply out of its record.
-fn fetch(header: &Header, payload: &[u8]) -> Result<Reply, Corrupt> {
+pub fn fetch(header: &Header, payload: &[u8]) -> Result<Reply, Corrupt> {
     if header.place == Place::Inline {
         return Ok(Reply { terms: payload.to_vec(), extent: None });
     }
@@ -282,6 +295,7 @@ fn answer(env: EnvPtr, reply_to: ReplyTo, reference: Raw, ok: bool, value: Raw) 
         (ReplyTo::Sync, false) => beam::tuple(env, [reference, tagged(a.error)]),
         (ReplyTo::Response, true) => beam::tuple(env, [a.py_response, reference, tagged(a.ok)]),
         (ReplyTo::Result, true) => beam::tuple(env, [a.py_result, reference, value]),
+        (ReplyTo::Stream, true) => beam::tuple(env, [a.py_end, reference]),
         (_, _) => beam::tuple(env, [a.py_error, reference, value]),
     }
 }

@@ -8,6 +8,7 @@ use crate::beam::{MessageEnv, Raw};
 use crate::cancel::Pending;
 use crate::extent::Payload;
 use crate::resource::Owned;
+use crate::stream::Flow;
 use crossbeam_queue::SegQueue;
 use rustler::sys::ErlNifPid;
 use shm_proto::entry::{EntryWord, State};
@@ -26,6 +27,8 @@ pub enum ReplyTo {
     Response,
     /// `{py_result, Ref, V}` or `{py_error, Ref, R}`.
     Result,
+    /// `{py_chunk, Ref, V}` for each item, then `{py_end, Ref}` or `{py_error, Ref, R}`.
+    Stream,
     /// Nowhere; failures are logged.
     Cast,
 }
@@ -63,9 +66,16 @@ pub struct Body {
     pub pool: u32,
     /// Root of the chain of calls; 0 for a request that is not nested.
     pub root: u64,
+    /// How far a stream is.
+    pub flow: Flow,
 }
 
 impl Body {
+    /// Whether it is a stream that waits for credit.
+    pub fn is_parked(&self) -> bool {
+        self.reply_to == ReplyTo::Stream && self.flow.is_parked()
+    }
+
     /// Undoes what was prepared for an answer by message that will not be sent. The environment would keep the handle,
     /// and with it the monitor of the caller.
     pub fn unprepare(&mut self) {
@@ -269,6 +279,7 @@ fn new_entry(index: u32) -> Entry {
             estimate: 0,
             pool: 0,
             root: 0,
+            flow: Flow::default(),
         }),
         handed: UnsafeCell::new(None),
         index,

@@ -13,6 +13,7 @@ use crate::janitor::{self, Job};
 use crate::lease::{Access, LEASE, Lease};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
+use crate::stream::{self, Flow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
 use crate::{callback, estimate, semaphore, watch};
@@ -61,6 +62,8 @@ struct Submission<'a> {
     encoded: Encoded<'a>,
     options: Options,
     reply_to: ReplyTo,
+    /// Of a stream.
+    credit: u64,
     reference: Raw,
     ticket: Option<&'a Ticket>,
     estimate: u32,
@@ -113,13 +116,23 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
     };
     let access = if options & NODE != 0 { Access::Node } else { access };
     let a = atoms();
+    let mut credit = 0;
     let (reply_to, reference) = match args[2] {
         r if r == a.py_response => (ReplyTo::Response, Raw::default()),
         r if r == a.py_result => (ReplyTo::Result, Raw::default()),
         r if r == a.cast => (ReplyTo::Cast, Raw::default()),
         // SAFETY: a term of this call.
         r if unsafe { rustler::sys::enif_is_ref(env, r) } != 0 => (ReplyTo::Sync, r),
-        _ => return badarg(env, "reply_to"),
+        r => match beam::get_tuple(env, r) {
+            Some(&[tag, items]) if tag == a.py_stream => match stream::read_credit(env, items) {
+                Some(items) => {
+                    credit = items;
+                    (ReplyTo::Stream, Raw::default())
+                }
+                None => return badarg(env, "credit"),
+            },
+            _ => return badarg(env, "reply_to"),
+        },
     };
     let ticket = TICKET.get(env, args[4]);
     let budget = if dirty { None } else { Some(NORMAL_BUDGET) };
@@ -129,6 +142,9 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
             Err(term::EncodeError::TooLarge) if !dirty => return a.large,
             Err(problem) => return beam::error(env, problem.reason(env)),
         };
+        if encoded.kind.is_stream() != (reply_to == ReplyTo::Stream) {
+            return badarg(env, "reply_to");
+        }
         let home;
         let (target, access) = match encoded.home {
             None => (target, access),
@@ -153,6 +169,7 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
             access,
             root,
             options: Options(wire),
+            credit,
             reply_to,
             reference,
             ticket,
@@ -317,6 +334,7 @@ impl Submission<'_> {
         body.estimate = self.estimate;
         body.pool = pool.map_or(0, |p| p.id);
         body.root = self.root;
+        body.flow = Flow::new(self.credit);
         body.permit = false;
         body.payload = None;
         let spins = if self.watch { watch::spins(worker, pool, self.estimate) } else { 0 };
@@ -406,7 +424,7 @@ impl Submission<'_> {
         let root: &[u8] = if self.root != 0 { &root } else { &[] };
         let header = Header {
             id: entry.id(generation),
-            cell: body.cell,
+            cell: if self.encoded.kind.is_stream() { body.flow.told() } else { body.cell },
             kind: self.encoded.kind,
             place,
             options: self.options,

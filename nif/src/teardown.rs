@@ -237,7 +237,9 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
     // SAFETY: we own the MOVING state.
     let body = unsafe { entry.body() };
     let mut header = parked.header;
-    header.cell = 0;
+    if !header.kind.is_stream() {
+        header.cell = 0;
+    }
     let extent;
     let tail: &[u8] = match &parked.payload {
         Carried::Inline(bytes) => {

@@ -55,7 +55,7 @@ const UNKNOWN_NS: u32 = 2_000;
 pub fn spins(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> u32 {
     let Some(machine) = MACHINE.get() else { return 0 };
     let budget_us = pool.map_or(worker.inline_budget_us, |p| p.inline_budget_us);
-    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.in_flight() > worker.executors {
+    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.busy_with() > worker.executors {
         return 0;
     }
     let expected = estimate::expected(slot);

@@ -21,7 +21,7 @@ pub const BIG_SLOTS: usize = 64;
 pub const HISTOGRAM: usize = 64;
 
 /// Words of the worker's counters.
-pub const TELEMETRY: usize = 3 + HISTOGRAM;
+pub const TELEMETRY: usize = 4 + HISTOGRAM;
 
 /// "erlpyshm" in ASCII, little-endian; stamped last into the header of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"erlpyshm");

@@ -14,8 +14,22 @@ pub enum Kind {
     Method = 4,
     /// Let go of objects: the payload are the ids of their handles, a `u64` each.
     Release = 5,
+    /// As [`Kind::Call`]; the items of the iterator that comes of it are sent one by one.
+    Stream = 6,
+    /// As [`Kind::Eval`]; the items of the iterator that comes of it are sent one by one.
+    StreamEval = 7,
+    /// A parked stream, whose id this record bears, goes on; without credit it is closed. There is no payload.
+    Credit = 8,
     /// Put the state that programs can change back to what the node has set up. No payload.
     Reset = 9,
+}
+
+impl Kind {
+    /// Whether requests of this kind belong to a stream: their field `cell` is the credit.
+    #[inline]
+    pub fn is_stream(self) -> bool {
+        matches!(self, Kind::Stream | Kind::StreamEval | Kind::Credit)
+    }
 }
 
 /// Where a payload lies.
@@ -127,7 +141,8 @@ pub struct Malformed(pub &'static str);
 pub struct Header {
     /// Correlation id, echoed by the worker.
     pub id: u64,
-    /// `ticket << 12 | index` of the reply cell; 0: no cell, answer through the ring.
+    /// `ticket << 12 | index` of the reply cell; 0: no cell, answer through the ring. Of a stream, which has no cell: how many
+    /// items the worker may send, counted from the first.
     pub cell: u64,
     /// What is asked for.
     pub kind: Kind,
@@ -184,7 +199,13 @@ impl Header {
         ticket << 12 | u64::from(index)
     }
 
-    /// Index of the reply cell; meaningful when `cell` is not 0.
+    /// Whether the request may be answered in a reply cell.
+    #[inline]
+    pub fn has_cell(&self) -> bool {
+        self.cell != 0 && !self.kind.is_stream()
+    }
+
+    /// Index of the reply cell; meaningful when there is one.
     #[inline]
     pub fn cell_index(&self) -> usize {
         (self.cell & 0xfff) as usize
@@ -222,6 +243,9 @@ impl Header {
             3 => Kind::Exec,
             4 => Kind::Method,
             5 => Kind::Release,
+            6 => Kind::Stream,
+            7 => Kind::StreamEval,
+            8 => Kind::Credit,
             9 => Kind::Reset,
             _ => return Err(Malformed("request kind")),
         };

@@ -56,7 +56,7 @@ pub struct Header {
     pub kind: Kind,
     /// Where the payload lies.
     pub place: Place,
-    /// [`Header::INTERNAL`] or 0.
+    /// [`Header::INTERNAL`], [`Header::PARKED`] or 0.
     pub flags: u16,
     /// Bytes that follow the header in the record: the payload, or the extent.
     pub len: u32,
@@ -69,6 +69,8 @@ impl Header {
     pub const SIZE: usize = 24;
     /// Flag of a callback: its name is one of the node's own functions, not one that a program registered.
     pub const INTERNAL: u16 = 1;
+    /// Flag of a chunk: the stream sends no more until it gets a credit record.
+    pub const PARKED: u16 = 2;
     /// The correlation id of what no request published: another thread of the program did.
     pub const NO_REQUEST: u64 = u64::MAX;
 

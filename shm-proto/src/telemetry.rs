@@ -2,7 +2,8 @@
 //!
 //! Word 0 counts served requests. 64 words form a histogram of service times with two buckets per power of two: bucket
 //! `2k` starts at `2^(k+7)` ns and bucket `2k + 1` at 1.5 times that; shorter times are in bucket 0, longer ones in the last.
-//! Then follow the objects that the worker keeps for handles and the size of the table that it keeps them in.
+//! Then follow the objects that the worker keeps for handles, the size of the table that it keeps them in, and the streams
+//! that have not ended.
 
 use crate::{
     layout::{HISTOGRAM, TELEMETRY},
@@ -44,6 +45,17 @@ impl Telemetry {
     pub fn objects(&self) -> (u64, u64) {
         let at = |word| self.0.at(word).load(Ordering::Relaxed);
         (at(1 + HISTOGRAM), at(2 + HISTOGRAM))
+    }
+
+    /// Notes how many streams have not ended.
+    #[inline]
+    pub fn set_streams(&self, streams: usize) {
+        self.0.at(3 + HISTOGRAM).store(streams as u64, Ordering::Relaxed);
+    }
+
+    /// Streams that have not ended.
+    pub fn streams(&self) -> u64 {
+        self.0.at(3 + HISTOGRAM).load(Ordering::Relaxed)
     }
 
     /// Requests served.

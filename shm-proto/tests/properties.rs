@@ -235,12 +235,12 @@ proptest! {
 
     #[test]
     fn headers_round_trip(
-        id in any::<u64>(), cell in any::<u64>(), kind in 0usize..5, place in 0u8..3, bits in any::<u16>(), len in any::<u32>(),
+        id in any::<u64>(), cell in any::<u64>(), kind in 0usize..8, place in 0u8..3, bits in any::<u16>(), len in any::<u32>(),
         extent in any::<(u64, u32, u32, u64, i32)>(),
     ) {
         let place = Place::from_byte(place).unwrap();
         use request::Kind;
-        let kind = [Kind::Call, Kind::Eval, Kind::Exec, Kind::Method, Kind::Release][kind];
+        let kind = [Kind::Call, Kind::Eval, Kind::Exec, Kind::Method, Kind::Release, Kind::Stream, Kind::StreamEval, Kind::Credit][kind];
         let header = request::Header { id, cell, kind, place, options: Options(bits), len };
         prop_assert_eq!(request::Header::decode(&header.encode()), Ok(header));
         let header = response::Header { id, kind: response::Kind::Chunk, place, flags: bits, len, service_ns: cell };

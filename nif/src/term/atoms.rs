@@ -56,6 +56,8 @@ atoms! {
     exec = "exec",
     reset = "reset",
     method = "method",
+    stream = "stream",
+    stream_eval = "stream_eval",
     reference_ = "ref",
     badarg = "badarg",
     m = "m",

@@ -35,8 +35,8 @@ impl<'s> Encoded<'s> {
     }
 }
 
-/// Encodes `{call, M, F, Args, Kwargs}`, `{method, Object, Name, Args, Kwargs}`, `{eval, Code, Locals}`, `{exec, Code}` or
-/// `{reset}`.
+/// Encodes `{call, M, F, Args, Kwargs}`, `{method, Object, Name, Args, Kwargs}`, `{eval, Code, Locals}`, `{exec, Code}`,
+/// `{reset}`, or the first and third with `stream` and `stream_eval` in front.
 ///
 /// `options` are those of `submit`; `budget` bounds the bytes of terms and blobs together, and with them the time that this takes.
 /// `body` gets the bytes, which live in buffers of the thread, or an [`EncodeError`].
@@ -104,6 +104,15 @@ pub(super) fn encode_request<'s>(
         }
         [tag, object, name, args, kwargs] if tag == words.method => {
             (Kind::Method, method(&mut encoder, object, name, args, kwargs)?)
+        }
+        [tag, module, function, args, kwargs] if tag == words.stream => {
+            (Kind::Stream, call(&mut encoder, module, function, args, kwargs)?)
+        }
+        [tag, source, locals] if tag == words.stream_eval => {
+            code(&mut encoder, source)?;
+            let key_len = encoder.scratch.terms.len();
+            pairs(&mut encoder, locals, words.locals)?;
+            (Kind::StreamEval, key_len)
         }
         [tag, source] if tag == words.exec => {
             code(&mut encoder, source)?;

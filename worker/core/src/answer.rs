@@ -1,17 +1,18 @@
 //! The answer of one request, from an object or an exception to bytes.
 
 use pyo3::ffi;
+use shm_proto::blob::AllocateError;
 use shm_proto::etf::Writer;
 use shm_proto::link::WorkerLink;
-use shm_proto::request::{Header, Options};
-use shm_proto::response::Status;
+use shm_proto::request::{Header, Options, Place};
+use shm_proto::response::{self, Status};
 
 use crate::exception;
 use crate::handle;
 use crate::module;
 use crate::object::Object;
 use crate::reply;
-use crate::value::{BlobSink, DecodeError, EncodeError, encode_value};
+use crate::value::{BlobSink, DecodeError, EncodeError, encode_item, encode_value};
 
 /// Payload memory that is kept from one request to the next; what a larger one needed is given back.
 const KEPT_BYTES: usize = 1 << 20;
@@ -83,6 +84,19 @@ impl Answer {
         }
     }
 
+    /// Takes an item of a stream.
+    ///
+    /// # Errors
+    /// As [`Answer::value`].
+    ///
+    /// # Safety
+    /// As [`Answer::value`].
+    pub unsafe fn item(&mut self, item: &Object, options: Options) -> Result<(), EncodeError> {
+        self.payload.push(Status::Value as u8);
+        // SAFETY: the GIL is held and the object is alive.
+        unsafe { encode_item(item.as_ptr(), options, &mut self.payload, &mut self.blobs) }
+    }
+
     /// Takes the reason of a failure in the place of a value.
     ///
     /// # Safety
@@ -136,6 +150,23 @@ impl Answer {
         self.blobs.is_empty() && reply::complete(link, header, &self.payload)
     }
 
+    /// Publishes an item of a stream, waiting for room without the GIL.
+    ///
+    /// # Errors
+    /// There is no memory for an item of this size; the GIL was not let go then.
+    pub fn publish_item(&mut self, link: &WorkerLink, id: u64, flags: u16) -> Result<(), AllocateError> {
+        let header =
+            response::Header { id, kind: response::Kind::Chunk, place: Place::Inline, flags, len: 0, service_ns: 0 };
+        let published = reply::publish_record(link, header, &[], &self.payload, &self.blobs);
+        if published.is_err() {
+            // SAFETY: items are sent with the GIL held.
+            unsafe { self.discard() };
+        }
+        self.blobs.clear();
+        self.shrink();
+        published
+    }
+
     /// Publishes the answer, waiting for room without the GIL.
     pub fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64) {
         if let Err(error) = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs) {
@@ -146,6 +177,10 @@ impl Answer {
             let _ = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs);
         }
         self.blobs.clear();
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
         if self.payload.capacity() > KEPT_BYTES {
             self.payload = Vec::with_capacity(FIRST_BYTES);
         }

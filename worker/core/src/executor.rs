@@ -21,6 +21,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::reset::{self, Change};
 use crate::script::{Compiled, Scripts};
 use crate::serve::Shared;
+use crate::stream;
 use crate::symbols::{ARGUMENTS_OFFSET, symbols};
 use crate::value::{CallArgs, DecodeError, ExtentRef, decode_terms};
 
@@ -54,6 +55,8 @@ pub enum Outcome {
     Answered,
     /// The event loop will answer it.
     Awaited,
+    /// A stream has sent what there was to send.
+    Streamed,
 }
 
 impl Executor {
@@ -180,6 +183,12 @@ impl Executor {
                 Kind::Method => self.method(terms, header.options, extent),
                 Kind::Release => release(terms),
                 Kind::Reset => self.reset(),
+                Kind::Stream => self.call(terms, header.options, extent),
+                Kind::StreamEval => self.eval(terms, header.options, extent),
+                Kind::Credit => {
+                    stream::go_on(shared, &self.current, &mut self.answer, header);
+                    return Ok(Outcome::Streamed);
+                }
             };
             if let Some(change) = change {
                 change.end();
@@ -194,6 +203,10 @@ impl Executor {
                 }
             };
             self.args.clear();
+            if header.kind.is_stream() {
+                stream::begin(shared, &self.current, &mut self.answer, header, value.ok_or(Failure::Raised)?)?;
+                return Ok(Outcome::Streamed);
+            }
             if let Some(value) = &value
                 && coroutine::is_awaitable(value)
             {

@@ -16,6 +16,7 @@ use crate::callback;
 use crate::coroutine;
 use crate::module;
 use crate::object::Object;
+use crate::stream;
 
 /// Pause between two attempts while the request keeps running.
 const REPEAT: Duration = Duration::from_millis(100);
@@ -297,6 +298,9 @@ impl Attempt {
     /// Answers whether there should be another one.
     fn make(&mut self, main: libc::pthread_t) -> bool {
         let id = self.id;
+        if self.until == Until::Ended {
+            stream::mark(id);
+        }
         if MAIN_CURRENT.load(Ordering::Acquire) == id {
             if self.until == Until::Ended || !self.set {
                 TARGET.store(id, Ordering::Release);
@@ -357,7 +361,8 @@ impl Attempt {
             }
             callback::refuse_handed(id);
         }
-        (MAIN_CURRENT.load(Ordering::Acquire) == id, NO_SLOT)
+        // A stream that runs may be between two of its items.
+        (stream::runs(id) || MAIN_CURRENT.load(Ordering::Acquire) == id, NO_SLOT)
     }
 }
 

@@ -32,6 +32,7 @@ mod payload;
 mod reply;
 mod reset;
 mod script;
+mod stream;
 mod value;
 
 mod module;

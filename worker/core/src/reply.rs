@@ -14,7 +14,7 @@ use crate::value::BlobSink;
 /// Completes the call through its reply cell; `false` if the answer must go through the ring.
 #[inline]
 pub fn complete(link: &WorkerLink, request: &request::Header, payload: &[u8]) -> bool {
-    request.cell != 0
+    request.has_cell()
         && payload.len() <= CELL_PAYLOAD
         && link.cells.complete(request.cell_index(), request.cell_ticket(), payload).is_ok()
 }

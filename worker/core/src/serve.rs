@@ -37,6 +37,7 @@ use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
 use crate::object::Object;
 use crate::reset;
+use crate::stream;
 use crate::threads;
 
 /// Released requests after which the worker looks whether the node waits for room in the ring.
@@ -113,6 +114,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         };
         let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
         handle::show_in(&link.telemetry);
+        stream::show_in(&link.telemetry);
         fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
         let board = Board::new(executors, max_threads, link.callbacks.len());
@@ -470,7 +472,7 @@ impl Server {
                 // Before the answer.
                 self.shared.look_again();
             }
-            if outcome == Outcome::Awaited {
+            if outcome != Outcome::Answered {
                 return ticks();
             }
             let answer = &mut self.executor.answer;

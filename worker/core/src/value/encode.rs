@@ -58,6 +58,37 @@ pub unsafe fn encode_value(
     out: &mut Vec<u8>,
     blobs: &mut BlobSink,
 ) -> Result<(), EncodeError> {
+    // SAFETY: the caller's promise.
+    unsafe { encode(object, options, false, out, blobs) }
+}
+
+/// As [`encode_value`], for an item of a stream: an iterator is no whole result there.
+///
+/// # Errors
+/// [`EncodeError`].
+///
+/// # Safety
+/// As [`encode_value`].
+pub unsafe fn encode_item(
+    object: *mut PyObject,
+    options: Options,
+    out: &mut Vec<u8>,
+    blobs: &mut BlobSink,
+) -> Result<(), EncodeError> {
+    // SAFETY: the caller's promise.
+    unsafe { encode(object, options, true, out, blobs) }
+}
+
+/// # Safety
+/// As [`encode_value`].
+#[inline(always)]
+unsafe fn encode(
+    object: *mut PyObject,
+    options: Options,
+    is_item: bool,
+    out: &mut Vec<u8>,
+    blobs: &mut BlobSink,
+) -> Result<(), EncodeError> {
     let mut encoder = Encoder {
         writer: Writer::new(out),
         blobs,
@@ -69,6 +100,7 @@ pub unsafe fn encode_value(
         key_depth: 0,
         python_ran: 0,
         handles: Vec::new(),
+        is_item,
     };
     // SAFETY: the caller's promise.
     unsafe {
@@ -143,6 +175,8 @@ pub(super) struct Encoder<'a> {
     python_ran: u64,
     /// Handles that were written.
     handles: Vec<u64>,
+    /// The value is an item of a stream.
+    is_item: bool,
 }
 
 impl Encoder<'_> {
@@ -439,9 +473,9 @@ impl Encoder<'_> {
         self.python_ran += 1;
     }
 
-    /// Whether no container is open.
+    /// Whether what is written is the whole result.
     pub(super) fn at_top(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && !self.is_item
     }
 
     /// Whether a key is being written.

@@ -27,7 +27,7 @@ mod text;
 
 pub use args::CallArgs;
 pub use decode::{DecodeError, decode_terms};
-pub use encode::{EncodeError, encode_value};
+pub use encode::{EncodeError, encode_item, encode_value};
 pub use extent::{BlobSink, ExtentRef, Lease};
 pub use interp::{init, register};
 

@@ -1,0 +1,135 @@
+%% @doc Streams: the items of a Python iterator, one message each.
+%%
+%% The native layer counts what the consumer has taken and grants the worker as much again, so that at most `credit' items
+%% are ahead of it; without credit the generator stands still and holds no executor.
+-module(py_stream).
+
+-export([collect/2, start/2, next/1, credit/2]).
+
+-export_type([options/0]).
+
+-type credit() :: pos_integer() | infinity.
+-type options() :: py_options:options() | #{credit => credit(), atom() => term()}.
+%% Those of a call, and `credit'.
+
+-define(CREDIT, 16).
+%% Ahead of a process that collects all items anyway.
+-define(COLLECT, 1024).
+%% More than anybody can take.
+-define(MAX_CREDIT, 1 bsl 62).
+
+%% @doc All items, as a list. The timeout bounds the whole.
+-spec collect(py_nif:request(), py:options()) -> {ok, [term()]} | {error, py:reason()}.
+collect(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, _, _} = Parsed} ->
+            Deadline = deadline(Timeout),
+            case py_route:stream(Request, ?COLLECT, Parsed) of
+                {ok, Ref} -> collect(Ref, Deadline, 1, []);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec collect(reference(), integer() | infinity, pos_integer(), [term()]) -> {ok, [term()]} | {error, py:reason()}.
+collect(Ref, Deadline, N, Items) ->
+    receive
+        {py_chunk, Ref, Item} ->
+            _ = N rem (?COLLECT div 2) =:= 0 andalso py_nif:stream_credit(Ref, ?COLLECT div 2),
+            collect(Ref, Deadline, N + 1, [Item | Items]);
+        {py_end, Ref} ->
+            {ok, lists:reverse(Items)};
+        {py_error, Ref, Reason} ->
+            {error, Reason}
+    after left(Deadline) ->
+        ok = py_request:cancel(Ref),
+        {error, timeout}
+    end.
+
+%% @doc Starts a stream. Without a timeout among the options it has no deadline.
+-spec start(py_nif:request(), options()) -> {ok, reference()} | {error, py:reason()}.
+start(Request, Options) ->
+    case options(Options) of
+        {ok, Credit, {Timeout, _, _} = Parsed} ->
+            Deadline = deadline(Timeout),
+            case py_route:stream(Request, Credit, Parsed) of
+                {ok, Ref} when is_integer(Deadline) ->
+                    ok = py_deadline:set(Ref, left(Deadline)),
+                    {ok, Ref};
+                Result ->
+                    Result
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec options(options()) -> {ok, credit(), py_options:parsed()} | {error, py:reason()}.
+options(#{credit := Credit}) when Credit =/= infinity, not (is_integer(Credit) andalso Credit > 0) ->
+    {error, {bad_option, credit}};
+options(Options) when is_map(Options) ->
+    parsed(limited(maps:get(credit, Options, ?CREDIT)), maps:merge(#{timeout => infinity}, maps:remove(credit, Options)));
+options(Timeout) ->
+    parsed(?CREDIT, Timeout).
+
+-spec limited(credit()) -> credit().
+limited(infinity) -> infinity;
+limited(Credit) -> min(Credit, ?MAX_CREDIT).
+
+-spec parsed(credit(), py:options()) -> {ok, credit(), py_options:parsed()} | {error, py:reason()}.
+parsed(Credit, Options) ->
+    case py_options:parse(Options) of
+        {ok, Parsed} -> {ok, Credit, Parsed};
+        {error, _} = Error -> Error
+    end.
+
+%% @doc The next item of a stream of the calling process.
+-spec next(reference()) -> {ok, term()} | done | {error, py:reason()}.
+next(Ref) ->
+    Wait =
+        case goes_on(Ref) of
+            true -> infinity;
+            false -> 0
+        end,
+    receive
+        {py_chunk, Ref, Item} ->
+            _ = py_nif:stream_took(Ref),
+            {ok, Item};
+        {py_end, Ref} ->
+            done;
+        {py_error, Ref, Reason} ->
+            {error, Reason}
+    after Wait ->
+        done
+    end.
+
+%% Whether the end of a stream is still to come. What came before the answer is in the mailbox.
+-spec goes_on(reference()) -> boolean().
+goes_on(Ref) ->
+    try
+        py_nif:stream_goes_on(Ref)
+    catch
+        error:badarg -> false
+    end.
+
+%% @doc Grants credit to a stream; one that has ended is left alone.
+-spec credit(reference(), credit()) -> ok | {error, {badarg, ref | credit}}.
+credit(Ref, _Items) when not is_reference(Ref) ->
+    {error, {badarg, ref}};
+credit(Ref, Items) when Items =:= infinity; is_integer(Items), Items > 0 ->
+    try py_nif:stream_credit(Ref, limited(Items)) of
+        _ -> ok
+    catch
+        %% The reference of something else.
+        error:badarg -> {error, {badarg, ref}}
+    end;
+credit(_Ref, _Items) ->
+    {error, {badarg, credit}}.
+
+-spec deadline(timeout()) -> integer() | infinity.
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+-spec left(integer() | infinity) -> timeout().
+left(infinity) -> infinity;
+left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

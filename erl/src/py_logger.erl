@@ -48,7 +48,6 @@ configure(Options) when is_map(Options) ->
 configure(_Options) ->
     {error, {badarg, options}}.
 
--spec level(term()) -> non_neg_integer().
 level(none) -> 1 bsl 30;
 level(emergency) -> 50;
 level(alert) -> 50;
@@ -62,7 +61,6 @@ level(all) -> 1;
 level(Level) when is_integer(Level), Level >= 0, Level < 1 bsl 30 -> Level;
 level(_) -> throw({bad_option, level}).
 
--spec format(term()) -> {str, binary()} | none.
 format(undefined) ->
     none;
 format(Format) when is_binary(Format); is_list(Format) ->

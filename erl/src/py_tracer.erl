@@ -44,12 +44,12 @@
 -record(state, {next :: pos_integer(), senseless = 0 :: non_neg_integer()}).
 
 %% @doc Workers of the common pools, present and future, send their spans.
--spec enable() -> ok | {error, term()}.
+-spec enable() -> ok | {error, py:reason() | [{non_neg_integer(), py:reason()}]}.
 enable() ->
     py_exec_log:set(tracing, {exec, ?ON}, {exec, ?OFF}, ?TIMEOUT).
 
 %% @doc They send none.
--spec disable() -> ok | {error, term()}.
+-spec disable() -> ok | {error, py:reason() | [{non_neg_integer(), py:reason()}]}.
 disable() ->
     py_exec_log:unset(tracing, ?TIMEOUT).
 
@@ -134,7 +134,6 @@ tell_dropped(#state{senseless = Senseless} = State) ->
     State#state{senseless = 0}.
 
 %% Nothing of a span is believed: a worker can write what it likes.
--spec span(term()) -> {ok, map()} | error.
 span({Id, Parent, Name, Wall, Start, End, Error, Attributes, Events}) when
     is_integer(Id), Id >= 0, is_integer(Parent) orelse Parent =:= none, is_binary(Name), is_integer(Wall), is_integer(Start),
     is_integer(End), is_map(Attributes), is_list(Events)

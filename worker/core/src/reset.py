@@ -9,6 +9,7 @@ import _operator as operator
 import os
 import sys
 
+main = sys.modules["__main__"].__dict__
 environ, path = os.environ, sys.path
 chdir, getcwd = os.chdir, os.getcwd
 # Level of the root logger of a logging module that nobody has set up.

@@ -8,7 +8,7 @@ use crate::handle;
 use crate::module;
 use crate::object::Object;
 
-/// `begin()`, `end(change)` and `restore()` over a namespace `main`.
+/// `begin()`, `end(change)` and `restore()` over the namespace of `__main__`.
 const RESET: &str = include_str!("reset.py");
 
 struct Functions {
@@ -26,17 +26,14 @@ unsafe impl Send for Guarded {}
 
 static FUNCTIONS: Guarded = Guarded(OnceCell::new());
 
-/// Notes the state of the worker. `main` is the dict of `__main__`. `None` with a Python exception set.
+/// Notes the state of the worker. `None` with a Python exception set.
 ///
 /// # Safety
 /// Called once, with the GIL held, before other threads of ours run.
-pub unsafe fn prepare(main: &Object) -> Option<()> {
+pub unsafe fn prepare() -> Option<()> {
     // SAFETY: the GIL is held; the dict of the namespace is borrowed while it lives.
     unsafe {
         let namespace = Object::owned(ffi::PyDict_New())?;
-        if ffi::PyDict_SetItemString(namespace.as_ptr(), c"main".as_ptr(), main.as_ptr()) < 0 {
-            return None;
-        }
         module::run(RESET, c"<erlang reset>", &namespace)?;
         let get =
             |name: &std::ffi::CStr| Object::borrowed(ffi::PyDict_GetItemString(namespace.as_ptr(), name.as_ptr()));

@@ -103,7 +103,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let namespace = Object::borrowed(ffi::PyModule_GetDict(main))?;
         module::create(arguments, executors, &namespace)?;
         interrupt::install()?;
-        reset::prepare(&namespace)?;
+        reset::prepare()?;
         line_buffer_stdout();
         let kick = match wake_counter() {
             Ok(kick) => kick,

@@ -64,7 +64,7 @@ def wrk(port, connections, seconds):
     report = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in report or "Socket errors" in report:
         sys.exit(report)
-    latency = {percent: milliseconds(value) for percent, value in re.findall(r"(\d+)%\s+(\S+)", report)}
+    latency = {percent: milliseconds(value) for percent, value in re.findall(r"^ +(50|99)% +(\S+)$", report, re.M)}
     return float(re.search(r"Requests/sec:\s+([\d.]+)", report)[1]), latency["50"], latency["99"]
 
 

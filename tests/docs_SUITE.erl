@@ -191,6 +191,7 @@ forms(Text, Line) ->
 
 %% An example of a configuration must be one that the application starts with.
 configured(Env, Config) ->
+    ok = py:unbind(),
     ok = application:stop(erlang_python),
     ok = py_test:start(Env),
     {ok, 4.0} = py:call(math, sqrt, [16]),

@@ -23,10 +23,12 @@ pages() ->
         {getting_started, "docs/getting-started.md"},
         {types, "docs/types.md"},
         {async, "docs/async.md"},
+        {streams, "docs/streams.md"},
         {callbacks, "docs/callbacks.md"},
         {contexts, "docs/contexts-and-state.md"},
         {environments, "docs/environments.md"},
         {observability, "docs/observability.md"},
+        {asgi_wsgi, "docs/asgi-wsgi.md"},
         {migrating, "docs/migrating.md"}
     ].
 
@@ -54,10 +56,12 @@ readme(Config) -> page(readme, Config).
 getting_started(Config) -> page(getting_started, Config).
 types(Config) -> page(types, Config).
 async(Config) -> page(async, Config).
+streams(Config) -> page(streams, Config).
 callbacks(Config) -> page(callbacks, Config).
 contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
 observability(Config) -> page(observability, Config).
+asgi_wsgi(Config) -> page(asgi_wsgi, Config).
 migrating(Config) -> page(migrating, Config).
 
 %% No page with code is forgotten.

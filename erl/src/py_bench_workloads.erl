@@ -5,7 +5,7 @@
 
 -export_type([workload/0, kind/0, call/0]).
 
--type kind() :: calls | in_flight | data | values | work | parallel | callbacks | async.
+-type kind() :: calls | in_flight | data | values | work | parallel | callbacks | async | asgi | streams.
 -type call() :: {atom(), atom(), [term()]}.
 -type workload() :: #{
     name := string(),
@@ -28,7 +28,7 @@
 
 %% In the order in which they run.
 kinds() ->
-    [calls, in_flight, data, values, work, callbacks, async, parallel].
+    [calls, in_flight, data, values, work, callbacks, streams, asgi, async, parallel].
 
 %% @doc The workloads that these settings ask for.
 -spec all(#{workloads := all | [kind()], callers := [pos_integer()], workers := pos_integer(), _ => _}) -> [workload()].
@@ -99,6 +99,29 @@ workloads(async, #{callers := Callers}) ->
             }
          || Count <- [10, 50]
         ];
+workloads(asgi, #{scripts := {ok, _}, callers := Callers}) ->
+    Scope = #{path => <<"/hello">>, headers => [{<<"host">>, <<"localhost">>}, {<<"accept">>, <<"*/*">>}]},
+    Request = fun() -> py_asgi:run(py_bench, app, Scope, <<>>) end,
+    Hello = fun({200, _, Body}) -> Body =:= <<"hello">>; (Direct) -> Direct =:= 2 end,
+    [
+        (base(lists:flatten(io_lib:format("ASGI request, ~b caller~ts", [Count, plural(Count)])), {py_bench, request, []}, Hello))#{
+            callers := Count, ours := Request, timeit := {20, 100}, sides := case Count of 1 -> [python, ours]; _ -> [ours] end
+        }
+     || Count <- [1 | [50 || Callers =/= []]]
+    ];
+workloads(asgi, _) ->
+    %% The application is part of the sources only.
+    [];
+workloads(streams, _) ->
+    Items = 1000,
+    Collected = base("stream of 1000 integers, each", {py_bench, collect, [Items]}, fun(Value) -> length(Value) =:= Items end),
+    Pulled = base("stream_next of 1000 integers, each", {py_bench, collect, [Items]}, fun(Value) -> Value =:= Items end),
+    [
+        Collected#{
+            ours := fun() -> py:stream_eval("iter(range(n))", #{n => Items}) end, per := Items, timeit := {20, 100}, sides := [python, ours]
+        },
+        Pulled#{ours := fun() -> pull(Items) end, per := Items, timeit := {20, 100}, sides := [python, ours]}
+    ];
 workloads(parallel, #{workers := Most, duration := Duration, rounds := Rounds}) ->
     %% A task of about a twentieth of a round.
     Task = sum_of(max(1000, Duration div Rounds * 1000 div 20)),
@@ -109,6 +132,16 @@ workloads(parallel, #{workers := Most, duration := Duration, rounds := Rounds}) 
         }
      || N <- Steps
     ].
+
+pull(Items) ->
+    {ok, Ref} = py:stream_eval_start("iter(range(n))", #{n => Items}),
+    {ok, pulled(Ref, 0)}.
+
+pulled(Ref, Count) ->
+    case py:stream_next(Ref) of
+        {ok, _} -> pulled(Ref, Count + 1);
+        done -> Count
+    end.
 
 plural(1) -> "";
 plural(_) -> "s".

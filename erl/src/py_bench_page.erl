@@ -46,7 +46,7 @@ style() ->
         ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}\n"
         "th{font-weight:500;color:var(--dim);text-align:right;padding:.1rem .5rem}th:first-child,td:first-child{text-align:left;padding-left:0}\n"
         "td{text-align:right;padding:0 .5rem;border-top:1px solid var(--line);white-space:nowrap}tr.us td{background:var(--band);font-weight:600}\n"
-        "td.axis{border-top:1px solid var(--line)}svg{display:block}text{fill:var(--dim);font-size:11px}\n"
+        "td.axis{border-top:1px solid var(--line)}svg{display:block;overflow:visible}text{fill:var(--dim);font-size:11px}\n"
         "table.sides td:first-child{width:15rem}td:nth-child(2){width:26rem}table.overview td:first-child{width:19rem}\n"
         ".grid{stroke:var(--line)}.one{stroke:var(--dim)}",
         [[$., C, "{fill:var(--", C, ");stroke:var(--", C, ")}.key.", C, "{background:var(--", C, ")}"] || C <- ["ours", "floor", "port", "executor", "other"]],

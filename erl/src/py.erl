@@ -11,22 +11,22 @@
 -module(py).
 
 -export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2]).
--export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
--export([ctx_call/4, ctx_call/5, ctx_call/6, ctx_eval/2, ctx_eval/3, ctx_eval/4, ctx_exec/2, ctx_exec/3]).
--export([ctx_async_call/4, ctx_async_call/5]).
 -export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
--export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1]).
--export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4]).
+-export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1, parallel/1, parallel/2]).
 -export([stream/3, stream/4, stream/5, stream_eval/1, stream_eval/2, stream_eval/3]).
 -export([stream_start/3, stream_start/4, stream_start/5, stream_eval_start/2, stream_eval_start/3]).
 -export([stream_next/1, stream_credit/2, stream_cancel/1]).
--export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
--export([exec_all/1, exec_all/2, parallel/1, parallel/2, reload/1]).
--export([register_function/2, register_function/3, unregister_function/1]).
--export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
+-export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
+-export([ctx_call/4, ctx_call/5, ctx_call/6, ctx_eval/2, ctx_eval/3, ctx_eval/4, ctx_exec/2, ctx_exec/3]).
+-export([ctx_async_call/4, ctx_async_call/5]).
+-export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4]).
+-export([exec_all/1, exec_all/2, reload/1]).
 -export([activate_venv/1, deactivate_venv/0, venv_info/0, ensure_venv/2, ensure_venv/3]).
 -export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
 -export([configure_logging/0, configure_logging/1, enable_tracing/0, disable_tracing/0, get_traces/0, clear_traces/0]).
+-export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
+-export([register_function/2, register_function/3, unregister_function/1]).
+-export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
 -export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0]).
 
 -export_type([ref/0, context/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
@@ -50,13 +50,7 @@
 %% term has been collected, or after {@link release/1}.
 -type call() :: {name(), name(), args()} | {name(), name(), args(), kwargs()}.
 
--type worker() :: #{
-    id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
-}.
-%% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
-%% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself, `streams' those that have not
-%% ended.
+-type worker() :: py_info:worker().
 
 -define(DEFAULT_TIMEOUT, 30000).
 
@@ -106,6 +100,174 @@ exec(Code, Options) ->
 -spec done(result()) -> ok | {error, reason()}.
 done({ok, _}) -> ok;
 done({error, _} = Error) -> Error.
+
+%% Asynchronous work.
+
+%% @doc Starts a call; the answer is a message `{py_response, Ref, {ok, Value}}' or `{py_error, Ref, Reason}', or
+%% comes from {@link await/1}. No deadline of its own.
+-spec call_async(name(), name(), args()) -> reference().
+call_async(Module, Function, Args) ->
+    call_async(Module, Function, Args, []).
+
+%% @doc As {@link call_async/3}, with keyword arguments.
+-spec call_async(name(), name(), args(), kwargs()) -> reference().
+call_async(Module, Function, Args, Kwargs) ->
+    py_route:async({call, Module, Function, Args, Kwargs}, #{timeout => infinity}).
+
+%% @equiv call_async(Module, Function, Args)
+-spec spawn_call(name(), name(), args()) -> reference().
+spawn_call(Module, Function, Args) ->
+    call_async(Module, Function, Args, []).
+
+%% @equiv call_async(Module, Function, Args, Kwargs)
+-spec spawn_call(name(), name(), args(), kwargs()) -> reference().
+spawn_call(Module, Function, Args, Kwargs) ->
+    call_async(Module, Function, Args, Kwargs).
+
+%% @doc As {@link call_async/4}, with a timeout, after which the answer is `{py_error, Ref, timeout}', or options.
+-spec spawn_call(name(), name(), args(), kwargs(), options()) -> reference().
+spawn_call(Module, Function, Args, Kwargs, Options) when is_map(Options) ->
+    py_route:async({call, Module, Function, Args, Kwargs}, maps:merge(#{timeout => infinity}, Options));
+spawn_call(Module, Function, Args, Kwargs, Timeout) ->
+    py_route:async({call, Module, Function, Args, Kwargs}, Timeout).
+
+%% @doc Starts a call whose outcome nobody wants; failures are logged. It outlives the calling process.
+-spec cast(name(), name(), args()) -> ok.
+cast(Module, Function, Args) ->
+    cast(Module, Function, Args, []).
+
+%% @doc As {@link cast/3}, with keyword arguments.
+-spec cast(name(), name(), args(), kwargs()) -> ok.
+cast(Module, Function, Args, Kwargs) ->
+    case py_route:cast({call, Module, Function, Args, Kwargs}) of
+        ok -> ok;
+        {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
+    end.
+
+%% @doc Waits for the answer of an asynchronous call, at most 30 s.
+-spec await(reference()) -> result().
+await(Ref) ->
+    py_request:await(Ref, ?DEFAULT_TIMEOUT).
+
+%% @doc Waits for the answer of an asynchronous call; after `Timeout' ms the work is cancelled.
+-spec await(reference(), timeout()) -> result().
+await(Ref, Timeout) ->
+    py_request:await(Ref, Timeout).
+
+%% @equiv await(Ref)
+-spec async_await(reference()) -> result().
+async_await(Ref) ->
+    py_request:await(Ref, ?DEFAULT_TIMEOUT).
+
+%% @equiv await(Ref, Timeout)
+-spec async_await(reference(), timeout()) -> result().
+async_await(Ref, Timeout) ->
+    py_request:await(Ref, Timeout).
+
+%% @doc Cancels an asynchronous call or a stream of this process; nothing of it arrives afterwards.
+-spec cancel(reference()) -> ok | {error, {badarg, ref}}.
+cancel(Ref) when is_reference(Ref) ->
+    py_request:cancel(Ref);
+cancel(_) ->
+    {error, {badarg, ref}}.
+
+%% @doc Raises `erlang.Interrupted' in an asynchronous call that runs, or in what runs on a context; in a coroutine it arrives as `asyncio.CancelledError'.
+%% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
+%% begun, or has ended.
+-spec interrupt(reference() | context()) -> ok | not_running | {error, {badarg, ref}}.
+interrupt(Ref) when is_reference(Ref) ->
+    py_request:interrupt(Ref);
+interrupt(_) ->
+    {error, {badarg, ref}}.
+
+%% @doc Runs calls side by side on pool `parallel'. Results in the order of the calls, errors in their places.
+-spec parallel([call()]) -> {ok, [result()]} | {error, reason()}.
+parallel(Calls) ->
+    parallel(Calls, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link parallel/1}. The timeout bounds the whole; calls without an answer by then are `{error, timeout}'.
+-spec parallel([call()], options()) -> {ok, [result()]} | {error, reason()}.
+parallel(Calls, Options) ->
+    py_parallel:run(Calls, Options).
+
+%% Items of iterators and generators.
+
+%% @doc Calls a function and collects the items of the iterator that comes of it. Any other value is the only item; an
+%% iterator among the items is no iterator of the stream's, and crosses like any object without a term.
+-spec stream(name(), name(), args()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args) ->
+    stream(Module, Function, Args, []).
+
+%% @doc As {@link stream/3}, with keyword arguments.
+-spec stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args, Kwargs) ->
+    stream(Module, Function, Args, Kwargs, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link stream/4}, with a timeout for the whole, or options.
+-spec stream(name(), name(), args(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
+stream(Module, Function, Args, Kwargs, Options) ->
+    py_stream:collect({stream, Module, Function, Args, Kwargs}, Options).
+
+%% @doc As {@link stream/3}, for the value of an expression.
+-spec stream_eval(code()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code) ->
+    stream_eval(Code, []).
+
+%% @doc As {@link stream_eval/1}, with local names.
+-spec stream_eval(code(), kwargs()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code, Locals) ->
+    stream_eval(Code, Locals, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link stream_eval/2}, with a timeout for the whole, or options.
+-spec stream_eval(code(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
+stream_eval(Code, Locals, Options) ->
+    py_stream:collect({stream_eval, Code, Locals}, Options).
+
+%% @doc Starts a stream, whose items come to the calling process one by one: through {@link stream_next/1}, or as messages
+%% `{py_chunk, Ref, Item}', and at the end `{py_end, Ref}' or `{py_error, Ref, Reason}'. At most 16 items are ahead of the
+%% consumer. The generator stops, and its `finally' runs, after {@link stream_cancel/1} and when the consumer dies.
+-spec stream_start(name(), name(), args()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args) ->
+    stream_start(Module, Function, Args, []).
+
+%% @doc As {@link stream_start/3}, with keyword arguments.
+-spec stream_start(name(), name(), args(), kwargs()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args, Kwargs) ->
+    stream_start(Module, Function, Args, Kwargs, infinity).
+
+%% @doc As {@link stream_start/4}, with options, among them `credit', the number of items that may be ahead of the consumer: a
+%% positive integer or `infinity'. Without a timeout there is no deadline; with one, the last message is
+%% `{py_error, Ref, timeout}' after that time.
+-spec stream_start(name(), name(), args(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
+stream_start(Module, Function, Args, Kwargs, Options) ->
+    py_stream:start({stream, Module, Function, Args, Kwargs}, Options).
+
+%% @doc As {@link stream_start/3}, for the value of an expression with local names.
+-spec stream_eval_start(code(), kwargs()) -> {ok, reference()} | {error, reason()}.
+stream_eval_start(Code, Locals) ->
+    stream_eval_start(Code, Locals, infinity).
+
+%% @doc As {@link stream_eval_start/2}, with options as those of {@link stream_start/5}.
+-spec stream_eval_start(code(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
+stream_eval_start(Code, Locals, Options) ->
+    py_stream:start({stream_eval, Code, Locals}, Options).
+
+%% @doc The next item of a stream that this process has started; waits for it. `done' after the last.
+-spec stream_next(reference()) -> {ok, term()} | done | {error, reason()}.
+stream_next(Ref) when is_reference(Ref) ->
+    py_stream:next(Ref);
+stream_next(_) ->
+    {error, {badarg, ref}}.
+
+%% @doc Lets a stream send so many items more. For those who receive its messages themselves; {@link stream_next/1} sees to it.
+-spec stream_credit(reference(), pos_integer() | infinity) -> ok | {error, {badarg, ref | credit}}.
+stream_credit(Ref, Items) ->
+    py_stream:credit(Ref, Items).
+
+%% @doc Ends a stream; nothing of it arrives afterwards.
+-spec stream_cancel(reference()) -> ok | {error, {badarg, ref}}.
+stream_cancel(Ref) ->
+    cancel(Ref).
 
 %% A worker of one's own. When a binding ends, what its owner has in flight is cancelled, handles of its objects are let go, and
 %% `__main__', `os.environ', working directory, `sys.path' and the level of the root logger are put back; imported modules stay.
@@ -193,85 +355,6 @@ ctx_async_call(Context, Module, Function, Args) ->
 ctx_async_call(Context, Module, Function, Args, Kwargs) ->
     py_context:on_loop(Context, {call, Module, Function, Args, Kwargs}).
 
-%% Asynchronous work.
-
-%% @doc Starts a call; the answer is a message `{py_response, Ref, {ok, Value}}' or `{py_error, Ref, Reason}', or
-%% comes from {@link await/1}. No deadline of its own.
--spec call_async(name(), name(), args()) -> reference().
-call_async(Module, Function, Args) ->
-    call_async(Module, Function, Args, []).
-
-%% @doc As {@link call_async/3}, with keyword arguments.
--spec call_async(name(), name(), args(), kwargs()) -> reference().
-call_async(Module, Function, Args, Kwargs) ->
-    py_route:async({call, Module, Function, Args, Kwargs}, #{timeout => infinity}).
-
-%% @equiv call_async(Module, Function, Args)
--spec spawn_call(name(), name(), args()) -> reference().
-spawn_call(Module, Function, Args) ->
-    call_async(Module, Function, Args, []).
-
-%% @equiv call_async(Module, Function, Args, Kwargs)
--spec spawn_call(name(), name(), args(), kwargs()) -> reference().
-spawn_call(Module, Function, Args, Kwargs) ->
-    call_async(Module, Function, Args, Kwargs).
-
-%% @doc As {@link call_async/4}, with a timeout, after which the answer is `{py_error, Ref, timeout}', or options.
--spec spawn_call(name(), name(), args(), kwargs(), options()) -> reference().
-spawn_call(Module, Function, Args, Kwargs, Options) when is_map(Options) ->
-    py_route:async({call, Module, Function, Args, Kwargs}, maps:merge(#{timeout => infinity}, Options));
-spawn_call(Module, Function, Args, Kwargs, Timeout) ->
-    py_route:async({call, Module, Function, Args, Kwargs}, Timeout).
-
-%% @doc Starts a call whose outcome nobody wants; failures are logged. It outlives the calling process.
--spec cast(name(), name(), args()) -> ok.
-cast(Module, Function, Args) ->
-    cast(Module, Function, Args, []).
-
-%% @doc As {@link cast/3}, with keyword arguments.
--spec cast(name(), name(), args(), kwargs()) -> ok.
-cast(Module, Function, Args, Kwargs) ->
-    case py_route:cast({call, Module, Function, Args, Kwargs}) of
-        ok -> ok;
-        {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
-    end.
-
-%% @doc Waits for the answer of an asynchronous call, at most 30 s.
--spec await(reference()) -> result().
-await(Ref) ->
-    py_request:await(Ref, ?DEFAULT_TIMEOUT).
-
-%% @doc Waits for the answer of an asynchronous call; after `Timeout' ms the work is cancelled.
--spec await(reference(), timeout()) -> result().
-await(Ref, Timeout) ->
-    py_request:await(Ref, Timeout).
-
-%% @equiv await(Ref)
--spec async_await(reference()) -> result().
-async_await(Ref) ->
-    py_request:await(Ref, ?DEFAULT_TIMEOUT).
-
-%% @equiv await(Ref, Timeout)
--spec async_await(reference(), timeout()) -> result().
-async_await(Ref, Timeout) ->
-    py_request:await(Ref, Timeout).
-
-%% @doc Cancels an asynchronous call or a stream of this process; nothing of it arrives afterwards.
--spec cancel(reference()) -> ok | {error, {badarg, ref}}.
-cancel(Ref) when is_reference(Ref) ->
-    py_request:cancel(Ref);
-cancel(_) ->
-    {error, {badarg, ref}}.
-
-%% @doc Raises `erlang.Interrupted' in an asynchronous call that runs, or in what runs on a context; in a coroutine it arrives as `asyncio.CancelledError'.
-%% A program may catch it and go on, otherwise the answer is `{py_error, Ref, interrupted}'. `not_running': the call has not
-%% begun, or has ended.
--spec interrupt(reference() | context()) -> ok | not_running | {error, {badarg, ref}}.
-interrupt(Ref) when is_reference(Ref) ->
-    py_request:interrupt(Ref);
-interrupt(_) ->
-    {error, {badarg, ref}}.
-
 %% Work of an event loop: coroutines run side by side in one worker.
 
 %% @doc Starts a call on an event loop; the answer is a message `{py_result, Ref, Value}' or `{py_error, Ref, Reason}', or
@@ -314,84 +397,127 @@ async_stream(Module, Function, Args) ->
 async_stream(Module, Function, Args, Kwargs) ->
     py_async_driver:stream(Module, Function, Args, Kwargs).
 
-%% Items of iterators and generators.
+%% All workers.
 
-%% @doc Calls a function and collects the items of the iterator that comes of it. Any other value is the only item; an
-%% iterator among the items is no iterator of the stream's, and crosses like any object without a term.
--spec stream(name(), name(), args()) -> {ok, [term()]} | {error, reason()}.
-stream(Module, Function, Args) ->
-    stream(Module, Function, Args, []).
+%% @doc Runs statements on every worker of the pools `default', `async' and `parallel', and at every later start of one. A busy worker
+%% runs them when its work has ended, before requests that are submitted after this.
+%% Recorded only if it succeeded everywhere; the same text again moves to the end of the log.
+-spec exec_all(code()) -> ok | py_everywhere:failure().
+exec_all(Code) ->
+    exec_all(Code, ?DEFAULT_TIMEOUT).
 
-%% @doc As {@link stream/3}, with keyword arguments.
--spec stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
-stream(Module, Function, Args, Kwargs) ->
-    stream(Module, Function, Args, Kwargs, ?DEFAULT_TIMEOUT).
+%% @doc As {@link exec_all/1}, with a timeout.
+-spec exec_all(code(), timeout()) -> ok | py_everywhere:failure().
+exec_all(Code, Timeout) ->
+    py_exec_log:exec_all(Code, Timeout).
 
-%% @doc As {@link stream/4}, with a timeout for the whole, or options.
--spec stream(name(), name(), args(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
-stream(Module, Function, Args, Kwargs, Options) ->
-    py_stream:collect({stream, Module, Function, Args, Kwargs}, Options).
+%% @doc Reloads a module in every worker that has imported it.
+-spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
+reload(Module) ->
+    py_admin:reload(Module).
 
-%% @doc As {@link stream/3}, for the value of an expression.
--spec stream_eval(code()) -> {ok, [term()]} | {error, reason()}.
-stream_eval(Code) ->
-    stream_eval(Code, []).
+%% Virtual environments.
 
-%% @doc As {@link stream_eval/1}, with local names.
--spec stream_eval(code(), kwargs()) -> {ok, [term()]} | {error, reason()}.
-stream_eval(Code, Locals) ->
-    stream_eval(Code, Locals, ?DEFAULT_TIMEOUT).
+%% @doc Enters a virtual environment in every worker of the pools `default', `async' and `parallel', also in those that start later:
+%% its entries come first in `sys.path', its `.pth' files are honoured, `VIRTUAL_ENV', `PATH' and `sys.prefix' are set. The one that
+%% was active is left. `{error, {invalid_venv, Path}}' also for an environment of another minor version of Python.
+-spec activate_venv(py_venv:path()) -> ok | py_everywhere:failure().
+activate_venv(Path) ->
+    py_venv:activate(Path).
 
-%% @doc As {@link stream_eval/2}, with a timeout for the whole, or options.
--spec stream_eval(code(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
-stream_eval(Code, Locals, Options) ->
-    py_stream:collect({stream_eval, Code, Locals}, Options).
+%% @doc Takes back what {@link activate_venv/1} did. Modules that were imported stay imported.
+-spec deactivate_venv() -> ok | py_everywhere:failure().
+deactivate_venv() ->
+    py_venv:deactivate().
 
-%% @doc Starts a stream, whose items come to the calling process one by one: through {@link stream_next/1}, or as messages
-%% `{py_chunk, Ref, Item}', and at the end `{py_end, Ref}' or `{py_error, Ref, Reason}'. At most 16 items are ahead of the
-%% consumer. The generator stops, and its `finally' runs, after {@link stream_cancel/1} and when the consumer dies.
--spec stream_start(name(), name(), args()) -> {ok, reference()} | {error, reason()}.
-stream_start(Module, Function, Args) ->
-    stream_start(Module, Function, Args, []).
+%% @doc Which virtual environment is active.
+-spec venv_info() -> {ok, py_venv:info()} | {error, not_started}.
+venv_info() ->
+    py_venv:info().
 
-%% @doc As {@link stream_start/3}, with keyword arguments.
--spec stream_start(name(), name(), args(), kwargs()) -> {ok, reference()} | {error, reason()}.
-stream_start(Module, Function, Args, Kwargs) ->
-    stream_start(Module, Function, Args, Kwargs, infinity).
+%% @doc Makes a virtual environment with these packages, unless it is there, and activates it. Uses `uv' if it is on the PATH, else
+%% `venv' and `pip'. What fails is removed again and is `{error, {venv_failed, Output}}'. Of several at once one does the work.
+-spec ensure_venv(py_venv:path(), py_venv:requirements()) -> ok | py_everywhere:failure().
+ensure_venv(Path, Requirements) ->
+    py_venv:ensure(Path, Requirements, #{}).
 
-%% @doc As {@link stream_start/4}, with options, among them `credit', the number of items that may be ahead of the consumer: a
-%% positive integer or `infinity'. Without a timeout there is no deadline; with one, the last message is
-%% `{py_error, Ref, timeout}' after that time.
--spec stream_start(name(), name(), args(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
-stream_start(Module, Function, Args, Kwargs, Options) ->
-    py_stream:start({stream, Module, Function, Args, Kwargs}, Options).
+%% @doc As {@link ensure_venv/2}, with options.
+-spec ensure_venv(py_venv:path(), py_venv:requirements(), py_venv:options()) ->
+    ok | py_everywhere:failure().
+ensure_venv(Path, Requirements, Options) ->
+    py_venv:ensure(Path, Requirements, Options).
 
-%% @doc As {@link stream_start/3}, for the value of an expression with local names.
--spec stream_eval_start(code(), kwargs()) -> {ok, reference()} | {error, reason()}.
-stream_eval_start(Code, Locals) ->
-    stream_eval_start(Code, Locals, infinity).
+%% Memory of the interpreters.
 
-%% @doc As {@link stream_eval_start/2}, with options as those of {@link stream_start/5}.
--spec stream_eval_start(code(), kwargs(), py_stream:options()) -> {ok, reference()} | {error, reason()}.
-stream_eval_start(Code, Locals, Options) ->
-    py_stream:start({stream_eval, Code, Locals}, Options).
+%% @doc What Python says about its memory in every worker of the pools `default', `async' and `parallel', and the sums.
+-spec memory_stats() -> {ok, py_admin:memory()} | {error, reason()}.
+memory_stats() ->
+    py_admin:memory_stats(#{}).
 
-%% @doc The next item of a stream that this process has started; waits for it. `done' after the last.
--spec stream_next(reference()) -> {ok, term()} | done | {error, reason()}.
-stream_next(Ref) when is_reference(Ref) ->
-    py_stream:next(Ref);
-stream_next(_) ->
-    {error, {badarg, ref}}.
+%% @doc As {@link memory_stats/0}, with a timeout or options; option `pool' asks one pool.
+-spec memory_stats(options()) -> {ok, py_admin:memory()} | {error, reason()}.
+memory_stats(Options) ->
+    py_admin:memory_stats(Options).
 
-%% @doc Lets a stream send so many items more. For those who receive its messages themselves; {@link stream_next/1} sees to it.
--spec stream_credit(reference(), pos_integer() | infinity) -> ok | {error, {badarg, ref | credit}}.
-stream_credit(Ref, Items) ->
-    py_stream:credit(Ref, Items).
+%% @doc Collects garbage in every worker; the sum of the unreachable objects that were found.
+-spec gc() -> {ok, non_neg_integer()} | py_everywhere:failure().
+gc() ->
+    py_admin:gc().
 
-%% @doc Ends a stream; nothing of it arrives afterwards.
--spec stream_cancel(reference()) -> ok | {error, {badarg, ref}}.
-stream_cancel(Ref) ->
-    cancel(Ref).
+%% @doc As {@link gc/0}, up to generation 0, 1 or 2.
+-spec gc(0..2) -> {ok, non_neg_integer()} | py_everywhere:failure().
+gc(Generation) ->
+    py_admin:gc(Generation).
+
+%% @doc Has `tracemalloc' trace allocations in every worker, also those that start later; {@link memory_stats/0} has the figures.
+-spec tracemalloc_start() -> ok | py_everywhere:failure().
+tracemalloc_start() ->
+    py_admin:tracemalloc_start(1).
+
+%% @doc As {@link tracemalloc_start/0}, with a number of frames that are kept of each traceback.
+-spec tracemalloc_start(pos_integer()) -> ok | py_everywhere:failure().
+tracemalloc_start(Frames) ->
+    py_admin:tracemalloc_start(Frames).
+
+%% @doc Ends what {@link tracemalloc_start/0} began.
+-spec tracemalloc_stop() -> ok | py_everywhere:failure().
+tracemalloc_stop() ->
+    py_admin:tracemalloc_stop().
+
+%% What Python logs.
+
+%% @doc Sends what Python logs to `logger', from its primary level on.
+-spec configure_logging() -> ok | py_everywhere:failure().
+configure_logging() ->
+    py_logger:configure(#{}).
+
+%% @doc As {@link configure_logging/0}, with a level and a format. What is below the level stays in Python. See {@link py_logger}
+%% for the events.
+-spec configure_logging(py_logger:options()) -> ok | py_everywhere:failure().
+configure_logging(Options) ->
+    py_logger:configure(Options).
+
+%% How long what takes in Python.
+
+%% @doc Keeps the spans (`erlang.Span', `erlang.trace') that end in Python from here on.
+-spec enable_tracing() -> ok | py_everywhere:failure().
+enable_tracing() ->
+    py_tracer:enable().
+
+%% @doc Ends what {@link enable_tracing/0} began; spans that were kept stay.
+-spec disable_tracing() -> ok | py_everywhere:failure().
+disable_tracing() ->
+    py_tracer:disable().
+
+%% @doc The spans that are kept, in the order of their ends, at most 10000. Those of a call are here when it has been answered.
+-spec get_traces() -> {ok, [py_tracer:span()]} | {error, not_started}.
+get_traces() ->
+    py_tracer:spans().
+
+%% @doc Forgets the spans that are kept.
+-spec clear_traces() -> ok | {error, not_started}.
+clear_traces() ->
+    py_tracer:clear().
 
 %% Objects that stay in their worker.
 
@@ -417,12 +543,8 @@ getattr(Ref, Name) ->
 
 %% @doc As {@link getattr/2}, with a timeout or options.
 -spec getattr(ref(), name(), options()) -> result().
-getattr(Ref, Name, Options) when is_atom(Name) ->
-    getattr(Ref, atom_to_binary(Name), Options);
-getattr(Ref, Name, Options) when is_binary(Name); is_list(Name) ->
-    on_ref(Ref, {call, builtins, getattr, [Ref, {str, Name}], []}, Options);
-getattr(_Ref, _Name, _Options) ->
-    {error, {badarg, name}}.
+getattr(Ref, Name, Options) ->
+    py_object:attribute(Ref, Name, Options).
 
 %% @doc The object as an Erlang term.
 -spec to_term(ref()) -> result().
@@ -432,81 +554,18 @@ to_term(Ref) ->
 %% @doc As {@link to_term/1}, with a timeout or options.
 -spec to_term(ref(), options()) -> result().
 to_term(Ref, Options) ->
-    on_ref(Ref, {eval, <<"value">>, [{value, Ref}]}, Options).
+    py_object:to_term(Ref, Options).
 
 %% @doc Whether a term stands for a Python object, even one that is gone with its worker.
 -spec is_ref(term()) -> boolean().
-is_ref({Tag, Handle}) when (Tag =:= py_object orelse Tag =:= generator), is_reference(Handle) ->
-    py_nif:is_handle(Handle);
-is_ref(_) ->
-    false.
+is_ref(Term) ->
+    py_object:is_ref(Term).
 
 %% @doc Lets the worker drop an object now; otherwise the garbage collector sees to it. Work that was submitted before still
 %% has the object.
 -spec release(ref()) -> ok | {error, {badarg, ref}}.
 release(Ref) ->
-    case is_ref(Ref) of
-        true -> py_nif:release_handle(element(2, Ref));
-        false -> {error, {badarg, ref}}
-    end.
-
--spec on_ref(ref(), py_nif:request(), options()) -> result().
-on_ref(Ref, Request, Options) ->
-    case {is_ref(Ref), py_options:parse(Options)} of
-        {true, {ok, {Timeout, Flags, Name}}} -> py_route:sync(Request, Timeout, py_options:for_result(Flags), Name);
-        {false, {ok, _}} -> {error, {badarg, ref}};
-        {_, {error, _} = Error} -> Error
-    end.
-
-%% Work on many workers.
-
-%% @doc Runs statements on every worker of the pools `default', `async' and `parallel', and at every later start of one. A busy worker
-%% runs them when its work has ended, before requests that are submitted after this.
-%% Recorded only if it succeeded everywhere; the same text again moves to the end of the log.
--spec exec_all(code()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-exec_all(Code) ->
-    exec_all(Code, ?DEFAULT_TIMEOUT).
-
-%% @doc As {@link exec_all/1}, with a timeout.
--spec exec_all(code(), timeout()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-exec_all(Code, Timeout) ->
-    case {text(Code), py_options:parse(Timeout)} of
-        {{ok, Text}, {ok, {Limit, _, _}}} -> py_exec_log:run(Text, Limit);
-        {_, {error, _} = Error} -> Error;
-        {error, _} -> {error, {badarg, code}}
-    end.
-
--spec text(code() | term()) -> {ok, binary()} | error.
-text(Code) ->
-    try unicode:characters_to_binary(Code) of
-        Text when is_binary(Text) -> {ok, Text};
-        _ -> error
-    catch
-        error:badarg -> error
-    end.
-
-%% @doc Runs calls side by side on pool `parallel'. Results in the order of the calls, errors in their places.
--spec parallel([call()]) -> {ok, [result()]} | {error, reason()}.
-parallel(Calls) ->
-    parallel(Calls, ?DEFAULT_TIMEOUT).
-
-%% @doc As {@link parallel/1}. The timeout bounds the whole; calls without an answer by then are `{error, timeout}'.
--spec parallel([call()], options()) -> {ok, [result()]} | {error, reason()}.
-parallel(Calls, Options) ->
-    case py_options:parse(Options) of
-        {ok, {Timeout, Flags, Name}} ->
-            case py_pool:ensure(case Name of undefined -> parallel; _ -> Name end) of
-                {ok, Pool} -> py_parallel:run(Pool, Calls, Timeout, Flags);
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
-    end.
-
-%% @doc Reloads a module in every worker that has imported it.
--spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
-reload(Module) ->
-    py_admin:reload(Module).
+    py_object:release(Ref).
 
 %% Python calls Erlang.
 
@@ -525,41 +584,6 @@ register_function(Name, Module, Function) ->
 -spec unregister_function(name()) -> ok | {error, {badarg, name} | not_started}.
 unregister_function(Name) ->
     py_callback:unregister(Name).
-
-%% What Python logs.
-
-%% @doc Sends what Python logs to `logger', from its primary level on.
--spec configure_logging() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-configure_logging() ->
-    py_logger:configure(#{}).
-
-%% @doc As {@link configure_logging/0}, with a level and a format. What is below the level stays in Python. See {@link py_logger}
-%% for the events.
--spec configure_logging(py_logger:options()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-configure_logging(Options) ->
-    py_logger:configure(Options).
-
-%% How long what takes in Python.
-
-%% @doc Keeps the spans (`erlang.Span', `erlang.trace') that end in Python from here on.
--spec enable_tracing() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-enable_tracing() ->
-    py_tracer:enable().
-
-%% @doc Ends what {@link enable_tracing/0} began; spans that were kept stay.
--spec disable_tracing() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-disable_tracing() ->
-    py_tracer:disable().
-
-%% @doc The spans that are kept, in the order of their ends, at most 10000. Those of a call are here when it has been answered.
--spec get_traces() -> {ok, [py_tracer:span()]} | {error, not_started}.
-get_traces() ->
-    py_tracer:spans().
-
-%% @doc Forgets the spans that are kept.
--spec clear_traces() -> ok | {error, not_started}.
-clear_traces() ->
-    py_tracer:clear().
 
 %% State that Erlang and all workers share.
 
@@ -608,86 +632,12 @@ state_decr(Key) ->
 state_decr(Key, Amount) ->
     py_state:decr(Key, Amount).
 
-%% Virtual environments.
-
-%% @doc Enters a virtual environment in every worker of the pools `default', `async' and `parallel', also in those that start later:
-%% its entries come first in `sys.path', its `.pth' files are honoured, `VIRTUAL_ENV', `PATH' and `sys.prefix' are set. The one that
-%% was active is left. `{error, {invalid_venv, Path}}' also for an environment of another minor version of Python.
--spec activate_venv(py_venv:path()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-activate_venv(Path) ->
-    py_venv:activate(Path).
-
-%% @doc Takes back what {@link activate_venv/1} did. Modules that were imported stay imported.
--spec deactivate_venv() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-deactivate_venv() ->
-    py_venv:deactivate().
-
-%% @doc Which virtual environment is active.
--spec venv_info() -> {ok, py_venv:info()} | {error, not_started}.
-venv_info() ->
-    py_venv:info().
-
-%% @doc Makes a virtual environment with these packages, unless it is there, and activates it. Uses `uv' if it is on the PATH, else
-%% `venv' and `pip'. What fails is removed again and is `{error, {venv_failed, Output}}'. Of several at once one does the work.
--spec ensure_venv(py_venv:path(), py_venv:requirements()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-ensure_venv(Path, Requirements) ->
-    py_venv:ensure(Path, Requirements, #{}).
-
-%% @doc As {@link ensure_venv/2}, with options.
--spec ensure_venv(py_venv:path(), py_venv:requirements(), py_venv:options()) ->
-    ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-ensure_venv(Path, Requirements, Options) ->
-    py_venv:ensure(Path, Requirements, Options).
-
-%% Memory of the interpreters.
-
-%% @doc What Python says about its memory in every worker of the pools `default', `async' and `parallel', and the sums.
--spec memory_stats() -> {ok, py_admin:memory()} | {error, reason()}.
-memory_stats() ->
-    py_admin:memory_stats(#{}).
-
-%% @doc As {@link memory_stats/0}, with a timeout or options; option `pool' asks one pool.
--spec memory_stats(options()) -> {ok, py_admin:memory()} | {error, reason()}.
-memory_stats(Options) ->
-    py_admin:memory_stats(Options).
-
-%% @doc Collects garbage in every worker; the sum of the unreachable objects that were found.
--spec gc() -> {ok, non_neg_integer()} | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-gc() ->
-    py_admin:gc().
-
-%% @doc As {@link gc/0}, up to generation 0, 1 or 2.
--spec gc(0..2) -> {ok, non_neg_integer()} | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-gc(Generation) ->
-    py_admin:gc(Generation).
-
-%% @doc Has `tracemalloc' trace allocations in every worker, also those that start later; {@link memory_stats/0} has the figures.
--spec tracemalloc_start() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-tracemalloc_start() ->
-    py_admin:tracemalloc_start(1).
-
-%% @doc As {@link tracemalloc_start/0}, with a number of frames that are kept of each traceback.
--spec tracemalloc_start(pos_integer()) -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-tracemalloc_start(Frames) ->
-    py_admin:tracemalloc_start(Frames).
-
-%% @doc Ends what {@link tracemalloc_start/0} began.
--spec tracemalloc_stop() -> ok | {error, reason() | [{WorkerId :: non_neg_integer(), reason()}]}.
-tracemalloc_stop() ->
-    py_admin:tracemalloc_stop().
-
 %% What runs.
 
 %% @doc `sys.version' of pool `default'.
 -spec version() -> {ok, binary()} | {error, not_started}.
 version() ->
-    case py_pool:native(default) of
-        undefined ->
-            {error, not_started};
-        _ ->
-            #{interpreter := #{text := Text}} = py_pool:spec(default),
-            {ok, Text}
-    end.
+    py_info:version().
 
 %% @doc Every interpreter runs in a process of its own, whatever the Python version.
 -spec execution_mode() -> multi_process.
@@ -696,75 +646,27 @@ execution_mode() ->
 
 %% @doc Python version, and workers, executors and mode of each pool: `single', or `multi_executor' for
 %% several threads under one GIL.
--spec execution_info() -> #{mode := multi_process, pools := #{atom() => map()}, python => binary()}.
+-spec execution_info() -> py_info:execution().
 execution_info() ->
-    Pools = maps:from_list([{Name, pool_info(py_pool:spec(Name))} || Name <- py_pool:names()]),
-    case Pools of
-        #{default := #{python := Version}} -> #{mode => multi_process, python => Version, pools => Pools};
-        _ -> #{mode => multi_process, pools => Pools}
-    end.
-
-pool_info(#{num_workers := Workers, num_executors := Executors, interpreter := #{version := Version, executable := Path}}) ->
-    #{
-        python => dotted(Version),
-        executable => Path,
-        workers => Workers,
-        executors => Executors,
-        mode => case Executors of 1 -> single; _ -> multi_executor end
-    }.
-
--spec dotted({0..99, 0..99, 0..99}) -> binary().
-dotted({Major, Minor, Micro}) ->
-    iolist_to_binary(io_lib:format("~b.~b.~b", [Major, Minor, Micro])).
+    py_info:execution().
 
 %% @doc Interpreters of pool `default' that can run at once.
 -spec num_executors() -> non_neg_integer().
 num_executors() ->
-    case py_pool:get_stats(default) of
-        #{num_workers := Workers} -> Workers;
-        {error, not_started} -> 0
-    end.
+    py_info:num_executors().
 
 %% @doc Whether the Python of pool `default' has sub-interpreters with a GIL of their own. For information only:
 %% workers are processes.
 -spec subinterp_supported() -> boolean().
 subinterp_supported() ->
-    case py_pool:native(default) of
-        undefined ->
-            false;
-        _ ->
-            #{interpreter := #{version := Version}} = py_pool:spec(default),
-            Version >= {3, 12, 0}
-    end.
+    py_info:subinterp_supported().
 
 %% @doc The workers of all pools.
 -spec workers() -> [worker()].
 workers() ->
-    [worker(Row) || Row <- py_pool:workers()].
-
--spec worker(py_pool:worker_row()) -> worker().
-worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts}}) ->
-    Base = #{
-        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => py_admin:rss(OsPid)
-    },
-    Load =
-        case Worker of
-            undefined -> #{};
-            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles, bound, streams], py_nif:worker_info(Worker))
-        end,
-    maps:merge(Base#{in_flight => 0, served => 0, handles => 0, bound => false, streams => 0}, Load).
+    py_info:workers().
 
 %% @doc Statistics of each pool, of the semaphore and of the native library.
--spec stats() -> #{pools := #{atom() => py_pool:stats()}, permits => non_neg_integer(), max_permits => pos_integer(), native => map()}.
+-spec stats() -> py_info:stats().
 stats() ->
-    case py_pool:names() of
-        [] ->
-            #{pools => #{}};
-        Names ->
-            #{
-                pools => maps:from_list([{N, S} || N <- Names, S <- [py_pool:get_stats(N)], is_map(S)]),
-                permits => py_nif:permits(),
-                max_permits => py_nif:max_permits(),
-                native => py_nif:nif_info()
-            }
-    end.
+    py_info:stats().

@@ -22,8 +22,6 @@
 %% Lists have one element per generation; memory is in bytes. What Python traces is 0 unless `tracemalloc' runs. All are
 %% sums over the workers, but for `gc_threshold', which is that of the first; the sum of peaks is a bound for the peak of the sum.
 
--type failure() :: {error, py:reason() | [{WorkerId :: non_neg_integer(), py:reason()}]}.
-
 %% @doc Reloads a module in every worker that has imported it.
 -spec reload(py:name()) -> ok | {error, py:reason() | [{worker, py:reason()}]}.
 reload(Module) ->
@@ -128,12 +126,12 @@ sum(gc_count, Sums, Counts) -> lists:zipwith(fun erlang:'+'/2, Sums, Counts);
 sum(_, Sum, Value) -> Sum + Value.
 
 %% @doc Collects garbage in every worker. The sum of the objects that were unreachable.
--spec gc() -> {ok, non_neg_integer()} | failure().
+-spec gc() -> {ok, non_neg_integer()} | py_everywhere:failure().
 gc() ->
     gc(?GENERATIONS - 1).
 
 %% @doc As {@link gc/0}, up to a generation.
--spec gc(0..2) -> {ok, non_neg_integer()} | failure().
+-spec gc(0..2) -> {ok, non_neg_integer()} | py_everywhere:failure().
 gc(Generation) when is_integer(Generation), Generation >= 0, Generation < ?GENERATIONS ->
     case everywhere({call, gc, collect, [Generation], []}, ?TIMEOUT) of
         {ok, Answers} ->
@@ -147,7 +145,7 @@ gc(_) ->
     {error, {badarg, generation}}.
 
 %% @doc Traces allocations of Python with so many frames of each traceback, also in workers that start later. Counts anew.
--spec tracemalloc_start(pos_integer()) -> ok | failure().
+-spec tracemalloc_start(pos_integer()) -> ok | py_everywhere:failure().
 tracemalloc_start(Frames) when is_integer(Frames), Frames > 0, Frames =< ?MAX_FRAMES ->
     Start = <<"(lambda t: (t.stop(), t.start(frames)) and None)(__import__('tracemalloc'))">>,
     Stop = <<"(lambda t: t and t.stop())(__import__('sys').modules.get('tracemalloc'))">>,
@@ -156,7 +154,7 @@ tracemalloc_start(_) ->
     {error, {badarg, frames}}.
 
 %% @doc Ends what {@link tracemalloc_start/1} began.
--spec tracemalloc_stop() -> ok | failure().
+-spec tracemalloc_stop() -> ok | py_everywhere:failure().
 tracemalloc_stop() ->
     py_exec_log:unset(tracemalloc, ?TIMEOUT).
 
@@ -183,14 +181,5 @@ everywhere(Request, Timeout) ->
     end.
 
 -spec text(term()) -> {ok, binary()} | error.
-text(Name) when is_atom(Name) ->
-    {ok, atom_to_binary(Name)};
-text(Name) when is_binary(Name); is_list(Name) ->
-    try unicode:characters_to_binary(Name) of
-        Text when is_binary(Text) -> {ok, Text};
-        _ -> error
-    catch
-        error:badarg -> error
-    end;
-text(_) ->
-    error.
+text(Name) when is_atom(Name) -> {ok, atom_to_binary(Name)};
+text(Name) -> py_text:utf8(Name).

@@ -8,7 +8,6 @@
 
 -define(DEFAULT_TIMEOUT, 30000).
 
--type deadline() :: infinity | integer().
 -type results() :: #{pos_integer() => py:result()}.
 -type flying() :: #{reference() => pos_integer()}.
 
@@ -33,7 +32,7 @@ gather(Calls, Options) when is_list(Calls) ->
         {false, _} ->
             {error, {bad_option, return_exceptions}};
         {true, {ok, {Timeout, Flags, Name}}} ->
-            Deadline = deadline(Timeout),
+            Deadline = py_deadline:at(Timeout),
             case py_route:loop_worker(Name, Timeout) of
                 {ok, Worker, More} ->
                     try
@@ -54,7 +53,7 @@ take_all(#{return_exceptions := All} = Options) -> {All, maps:remove(return_exce
 take_all(Options) -> {false, Options}.
 
 %% The caller itself submits and collects: it is the process that the coroutines call theirs.
--spec gather(py_nif:target(), non_neg_integer(), [term()], boolean(), deadline()) -> {ok, [term()]} | {error, py:reason()}.
+-spec gather(py_nif:target(), non_neg_integer(), [term()], boolean(), py_deadline:moment()) -> {ok, [term()]} | {error, py:reason()}.
 gather(Worker, Flags, Calls, All, Deadline) ->
     try length(Calls) of
         Count ->
@@ -72,7 +71,7 @@ gather(Worker, Flags, Calls, All, Deadline) ->
         error:badarg -> {error, {badarg, calls}}
     end.
 
--spec start(py_nif:target(), non_neg_integer(), [term()], boolean(), deadline(), pos_integer(), flying(), results()) ->
+-spec start(py_nif:target(), non_neg_integer(), [term()], boolean(), py_deadline:moment(), pos_integer(), flying(), results()) ->
     {ok, flying(), results()} | {error, py:reason()}.
 start(_Worker, _Flags, [], _All, _Deadline, _N, Flying, Results) ->
     {ok, Flying, Results};
@@ -87,10 +86,10 @@ start(Worker, Flags, [Call | Rest], All, Deadline, N, Flying, Results) ->
             Error
     end.
 
--spec publish(py_nif:target(), non_neg_integer(), term(), deadline()) -> {ok, reference()} | {error, py:reason()}.
+-spec publish(py_nif:target(), non_neg_integer(), term(), py_deadline:moment()) -> {ok, reference()} | {error, py:reason()}.
 publish(Worker, Flags, Call, Deadline) ->
     case request(Call) of
-        {call, _, _, _, _} = Request -> py_request:start(Worker, Request, py_result, Flags, left(Deadline));
+        {call, _, _, _, _} = Request -> py_request:start(Worker, Request, py_result, Flags, py_deadline:left(Deadline));
         error -> {error, {badarg, Call}}
     end.
 
@@ -99,7 +98,7 @@ request({Module, Function, Args}) -> {call, Module, Function, Args, []};
 request({Module, Function, Args, Kwargs}) -> {call, Module, Function, Args, Kwargs};
 request(_) -> error.
 
--spec collect(flying(), results(), boolean(), deadline()) -> {ok, results()} | {error, py:reason()}.
+-spec collect(flying(), results(), boolean(), py_deadline:moment()) -> {ok, results()} | {error, py:reason()}.
 collect(Flying, Results, _All, _Deadline) when map_size(Flying) =:= 0 ->
     {ok, Results};
 collect(Flying, Results, All, Deadline) ->
@@ -116,7 +115,7 @@ collect(Flying, Results, All, Deadline) ->
                     ok = cancel(Left),
                     {error, Reason}
             end
-    after left(Deadline) ->
+    after py_deadline:left(Deadline) ->
         ok = cancel(Flying),
         {error, timeout}
     end.
@@ -140,11 +139,9 @@ stream(Module, Function, Args, Kwargs) ->
 text(Name) when is_atom(Name) -> atom_to_binary(Name);
 text(Name) when is_binary(Name) -> Name;
 text([_ | _] = Name) ->
-    try unicode:characters_to_binary(Name) of
-        Text when is_binary(Text) -> Text;
-        _ -> error
-    catch
-        error:badarg -> error
+    case py_text:utf8(Name) of
+        {ok, Text} -> Text;
+        error -> error
     end;
 text(_) -> error.
 
@@ -157,11 +154,3 @@ keywords(Kwargs) ->
     catch
         error:_ -> error
     end.
-
--spec deadline(timeout()) -> deadline().
-deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
-
--spec left(deadline()) -> timeout().
-left(infinity) -> infinity;
-left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

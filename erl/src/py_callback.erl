@@ -80,15 +80,8 @@ is_target(_) -> false.
 -spec name(term()) -> {ok, binary()} | error.
 name(Name) when is_atom(Name) -> {ok, atom_to_binary(Name)};
 name(Name) when is_binary(Name), Name =/= <<>> -> {ok, Name};
-name([_ | _] = Name) ->
-    try unicode:characters_to_binary(Name) of
-        Binary when is_binary(Binary) -> {ok, Binary};
-        _ -> error
-    catch
-        error:badarg -> error
-    end;
-name(_) ->
-    error.
+name([_ | _] = Name) -> py_text:utf8(Name);
+name(_) -> error.
 
 %% @private Makes the table, owned by the calling process.
 -spec create_table() -> ok.

@@ -3,10 +3,12 @@
 
 -export([is_common/1, ask/2, ask/3, failures/1]).
 
--export_type([worker/0, answer/0]).
+-export_type([worker/0, answer/0, failed/0, failure/0]).
 
 -type worker() :: {Id :: non_neg_integer(), Pool :: atom(), py_nif:worker()}.
 -type answer() :: {WorkerId :: non_neg_integer(), Pool :: atom(), py:result()}.
+-type failed() :: [{WorkerId :: non_neg_integer(), py:reason()}].
+-type failure() :: {error, py:reason() | failed()}.
 
 %% @doc Whether a pool is one of those.
 -spec is_common(atom()) -> boolean().
@@ -22,20 +24,12 @@ ask(Request, Timeout) ->
 %% @doc As {@link ask/2}, on these workers.
 -spec ask(py_nif:request(), timeout(), [worker()]) -> [answer()].
 ask(Request, Timeout, Workers) ->
-    Deadline = deadline(Timeout),
+    Deadline = py_deadline:at(Timeout),
     Flags = py_options:of_node(),
     Sent = [{Id, Pool, element(1, py_request:async(Worker, Request, infinity, Flags))} || {Id, Pool, Worker} <- Workers],
-    [{Id, Pool, py_request:await(Ref, left(Deadline))} || {Id, Pool, Ref} <- Sent].
+    [{Id, Pool, py_request:await(Ref, py_deadline:left(Deadline))} || {Id, Pool, Ref} <- Sent].
 
 %% @doc Who failed, and why.
--spec failures([answer()]) -> [{WorkerId :: non_neg_integer(), py:reason()}].
+-spec failures([answer()]) -> failed().
 failures(Answers) ->
     [{Id, Reason} || {Id, _, {error, Reason}} <- Answers].
-
--spec deadline(timeout()) -> infinity | integer().
-deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
-
--spec left(infinity | integer()) -> timeout().
-left(infinity) -> infinity;
-left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

@@ -13,7 +13,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, create_table/0, run/2, set/4, unset/2, setting/1, after_number/1, request/1, join/2]).
+-export([start_link/0, create_table/0, exec_all/2, set/4, unset/2, setting/1, after_number/1, request/1, join/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([entry/0]).
@@ -30,7 +30,6 @@
     {exec_all, Code :: binary()}
     | {setting, Key :: atom(), py_nif:request(), Undo :: py_nif:request()}
     | {unset, Key :: atom(), Undo :: py_nif:request()}.
--type failed() :: [{WorkerId :: non_neg_integer(), py:reason()}].
 
 -record(state, {
     next = 1 :: pos_integer(),
@@ -50,18 +49,22 @@ create_table() ->
     ok.
 
 %% @doc Runs code on every worker of the common pools and records it if that succeeded everywhere.
--spec run(binary(), timeout()) -> ok | {error, py:reason() | failed()}.
-run(Text, Timeout) ->
-    everywhere({exec_all, Text}, Timeout).
+-spec exec_all(py:code(), timeout()) -> ok | py_everywhere:failure().
+exec_all(Code, Timeout) ->
+    case {py_text:utf8(Code), py_options:parse(Timeout)} of
+        {{ok, Text}, {ok, {Limit, _, _}}} -> everywhere({exec_all, Text}, Limit);
+        {_, {error, _} = Error} -> Error;
+        {error, _} -> {error, {badarg, code}}
+    end.
 
 %% @doc Brings a setting about on every worker of the common pools, in place of the one with this key. Both requests must do
 %% no harm when they are run twice. Goes on to its end when the calling process dies.
--spec set(atom(), py_nif:request(), py_nif:request(), timeout()) -> ok | {error, py:reason() | failed()}.
+-spec set(atom(), py_nif:request(), py_nif:request(), timeout()) -> ok | py_everywhere:failure().
 set(Key, Request, Undo, Timeout) ->
     apart({setting, Key, Request, Undo}, Timeout).
 
 %% @doc Undoes a setting, if there is one.
--spec unset(atom(), timeout()) -> ok | {error, py:reason() | failed()}.
+-spec unset(atom(), timeout()) -> ok | py_everywhere:failure().
 unset(Key, Timeout) ->
     case recorded({setting, Key}) of
         [{_, {setting, Key, _, Undo}}] -> apart({unset, Key, Undo}, Timeout);
@@ -103,7 +106,7 @@ request({unset, _, Undo}) -> Undo.
 join(WorkerId, Number) ->
     gen_server:call(?MODULE, {join, WorkerId, Number}, infinity).
 
--spec apart(entry(), timeout()) -> ok | {error, py:reason() | failed()}.
+-spec apart(entry(), timeout()) -> ok | py_everywhere:failure().
 apart(Entry, Timeout) ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit({result, everywhere(Entry, Timeout)}) end),
     receive
@@ -111,7 +114,7 @@ apart(Entry, Timeout) ->
         {'DOWN', Monitor, process, Pid, Reason} -> exit(Reason)
     end.
 
--spec everywhere(entry(), timeout()) -> ok | {error, py:reason() | failed()}.
+-spec everywhere(entry(), timeout()) -> ok | py_everywhere:failure().
 everywhere(Entry, Timeout) ->
     try gen_server:call(?MODULE, {start, Entry}, Timeout) of
         {ok, Number} ->

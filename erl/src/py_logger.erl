@@ -34,7 +34,7 @@
 -record(state, {handled = 0 :: non_neg_integer(), senseless = 0 :: non_neg_integer()}).
 
 %% @doc Sends what Python logs to `logger', from all workers of the common pools, present and future.
--spec configure(options()) -> ok | {error, term()}.
+-spec configure(options()) -> ok | py_everywhere:failure().
 configure(Options) when is_map(Options) ->
     #{level := Primary} = logger:get_primary_config(),
     try
@@ -63,15 +63,11 @@ level(_) -> throw({bad_option, level}).
 
 format(undefined) ->
     none;
-format(Format) when is_binary(Format); is_list(Format) ->
-    try unicode:characters_to_binary(Format) of
-        Text when is_binary(Text) -> {str, Text};
-        _ -> throw({bad_option, format})
-    catch
-        error:badarg -> throw({bad_option, format})
-    end;
-format(_) ->
-    throw({bad_option, format}).
+format(Format) ->
+    case py_text:utf8(Format) of
+        {ok, Text} -> {str, Text};
+        error -> throw({bad_option, format})
+    end.
 
 %% @doc Returns when everything that Python had logged before has gone to `logger'.
 -spec flush() -> ok.

@@ -4,11 +4,11 @@
 %% of the calls is in flight at a time: enough to keep every worker busy, little enough for any number of calls.
 -module(py_parallel).
 
--export([run/4]).
+-export([run/2]).
 
 -record(state, {
     pool :: py_nif:pool(),
-    flags :: non_neg_integer(),
+    flags :: pos_integer(),
     window :: pos_integer(),
     owner :: reference(),
     todo :: [{non_neg_integer(), term()}],
@@ -17,7 +17,19 @@
     results = #{} :: #{non_neg_integer() => {ok, term()} | {error, term()}}
 }).
 
-%% @doc Results in the order of the calls. Blocks the calling process for at most `Timeout' ms.
+%% @doc Results in the order of the calls. Blocks the calling process for at most the timeout.
+-spec run([term()], py:options()) -> {ok, [py:result()]} | {error, py:reason()}.
+run(Calls, Options) ->
+    case py_options:parse(Options) of
+        {ok, {Timeout, Flags, Name}} ->
+            case py_pool:ensure(case Name of undefined -> parallel; _ -> Name end) of
+                {ok, Pool} -> run(Pool, Calls, Timeout, Flags);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
 -spec run(py_nif:pool(), [term()], timeout(), non_neg_integer()) ->
     {ok, [{ok, term()} | {error, term()}]} | {error, {badarg, calls}}.
 run(Pool, Calls, Timeout, Flags) ->
@@ -27,7 +39,7 @@ run(Pool, Calls, Timeout, Flags) ->
         error:badarg -> {error, {badarg, calls}}
     end.
 
--spec start(py_nif:pool(), [term()], non_neg_integer(), timeout(), non_neg_integer()) -> {ok, [term()]}.
+-spec start(py_nif:pool(), [term()], non_neg_integer(), timeout(), pos_integer()) -> {ok, [term()]}.
 start(Pool, Calls, Count, Timeout, Flags) ->
     Caller = self(),
     {Pid, Monitor} = spawn_monitor(fun() ->
@@ -80,7 +92,7 @@ submit(Token, Number, Request, #state{pool = Pool, flags = Flags, flying = Flyin
         Handle when is_reference(Handle) -> State#state{flying = Flying#{Handle => Number}}
     end.
 
--spec publish(py_nif:pool(), py_nif:request(), non_neg_integer(), 0 | py_nif:token()) -> py_nif:outcome().
+-spec publish(py_nif:pool(), py_nif:request(), pos_integer(), 0 | py_nif:token()) -> py_nif:outcome().
 publish(Pool, Request, Flags, Token) ->
     case py_nif:submit(Pool, Request, py_response, Flags, Token) of
         large -> py_nif:submit_dirty(Pool, Request, py_response, Flags, Token);

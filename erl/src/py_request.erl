@@ -13,7 +13,6 @@
 -define(DELIVERY_LOOK, 1).
 
 -type result() :: {ok, term()} | {error, term()}.
--type deadline() :: infinity | integer().
 -type credit() :: pos_integer() | infinity.
 -type submission() :: {py_nif:target(), py_nif:request(), py_nif:reply_to(), non_neg_integer()}.
 
@@ -32,17 +31,17 @@ sync(Target, Request, Timeout, Flags) ->
                 give_up(Ref, Handle)
             end;
         Other ->
-            Deadline = deadline(Timeout),
+            Deadline = py_deadline:at(Timeout),
             sync_later(Other, Ref, {Target, Request, Ref, Flags}, Deadline)
     end.
 
--spec sync_later(py_nif:outcome(), reference(), submission(), deadline()) -> result().
+-spec sync_later(py_nif:outcome(), reference(), submission(), py_deadline:moment()) -> result().
 sync_later(Outcome, Ref, Submission, Deadline) ->
     case settle(Outcome, 0, Submission, Deadline) of
         {pending, Handle} ->
             receive
                 {Ref, Result} -> Result
-            after left(Deadline) ->
+            after py_deadline:left(Deadline) ->
                 give_up(Ref, Handle)
             end;
         Result -> Result
@@ -82,7 +81,7 @@ async(Target, Request, Timeout, Flags) ->
 async(Target, Request, ReplyTo, Timeout, Flags) ->
     Submission = {Target, Request, ReplyTo, Flags},
     Outcome = py_nif:submit(Target, Request, ReplyTo, Flags, 0),
-    case settle(Outcome, 0, Submission, deadline(min(Timeout, ?ASYNC_PATIENCE))) of
+    case settle(Outcome, 0, Submission, py_deadline:at(min(Timeout, ?ASYNC_PATIENCE))) of
         Handle when is_reference(Handle), is_integer(Timeout) ->
             ok = py_deadline:set(Handle, Timeout),
             {Handle, submitted};
@@ -102,7 +101,7 @@ async(Target, Request, ReplyTo, Timeout, Flags) ->
     {ok, reference()} | {error, term()}.
 start(Target, Request, ReplyTo, Flags, Timeout) ->
     Submission = {Target, Request, ReplyTo, Flags},
-    case settle(py_nif:submit(Target, Request, ReplyTo, Flags, 0), 0, Submission, deadline(Timeout)) of
+    case settle(py_nif:submit(Target, Request, ReplyTo, Flags, 0), 0, Submission, py_deadline:at(Timeout)) of
         Handle when is_reference(Handle) -> {ok, Handle};
         {error, {overloaded, _, _}} -> {error, timeout};
         {error, _} = Error -> Error
@@ -114,7 +113,7 @@ stream(Target, Request, Credit, Timeout, Flags0) ->
     Flags = Flags0 bor py_options:no_permit(),
     ReplyTo = {py_stream, Credit},
     Outcome = py_nif:submit(Target, Request, ReplyTo, Flags, 0),
-    case settle(Outcome, 0, {Target, Request, ReplyTo, Flags}, deadline(min(Timeout, ?ASYNC_PATIENCE))) of
+    case settle(Outcome, 0, {Target, Request, ReplyTo, Flags}, py_deadline:at(min(Timeout, ?ASYNC_PATIENCE))) of
         Handle when is_reference(Handle) -> {ok, Handle};
         {error, _} = Error -> Error
     end.
@@ -131,7 +130,7 @@ refused(Reason) ->
 cast(Target, Request, Flags0) ->
     Flags = Flags0 bor py_options:no_permit(),
     Outcome = py_nif:submit(Target, Request, cast, Flags, 0),
-    case settle(Outcome, 0, {Target, Request, cast, Flags}, deadline(?ASYNC_PATIENCE)) of
+    case settle(Outcome, 0, {Target, Request, cast, Flags}, py_deadline:at(?ASYNC_PATIENCE)) of
         {error, _} = Error -> Error;
         _ -> ok
     end.
@@ -206,13 +205,13 @@ flush_items(Ref) ->
 
 %% Submission until it is published, refused or out of time.
 
--spec settle(py_nif:outcome(), 0 | py_nif:token(), submission(), deadline()) ->
+-spec settle(py_nif:outcome(), 0 | py_nif:token(), submission(), py_deadline:moment()) ->
     {ok, term()} | {error, term()} | {pending, py_nif:handle()} | py_nif:handle() | ok.
 settle({wait, Token}, _, {Target, Request, ReplyTo, Flags} = Submission, Deadline) ->
     receive
         {py_go, Token} ->
             settle(py_nif:submit(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline)
-    after left(Deadline) ->
+    after py_deadline:left(Deadline) ->
         ok = leave(Token),
         {error, {overloaded, py_nif:permits(), py_nif:max_permits()}}
     end;
@@ -229,11 +228,3 @@ leave(Token) ->
         woken -> receive {py_go, Token} -> ok end;
         waiting -> ok
     end.
-
--spec deadline(timeout()) -> deadline().
-deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
-
--spec left(deadline()) -> timeout().
-left(infinity) -> infinity;
-left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

@@ -11,27 +11,21 @@
 
 %% @doc Takes a permit for the calling process; waits for at most `Timeout' ms.
 -spec acquire(timeout()) -> ok | {error, max_concurrent | {badarg, timeout}}.
-acquire(infinity) ->
-    granted(py_nif:acquire(), infinity);
-acquire(Timeout) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX ->
-    granted(py_nif:acquire(), erlang:monotonic_time(millisecond) + Timeout);
+acquire(Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX ->
+    granted(py_nif:acquire(), py_deadline:at(Timeout));
 acquire(_) ->
     {error, {badarg, timeout}}.
 
--spec granted(ok | {wait, py_nif:token()}, infinity | integer()) -> ok | {error, max_concurrent}.
+-spec granted(ok | {wait, py_nif:token()}, py_deadline:moment()) -> ok | {error, max_concurrent}.
 granted(ok, _Deadline) ->
     ok;
 granted({wait, Token}, Deadline) ->
     receive
         {py_go, Token} -> granted(py_nif:acquire(Token), Deadline)
-    after left(Deadline) ->
+    after py_deadline:left(Deadline) ->
         ok = py_request:leave(Token),
         {error, max_concurrent}
     end.
-
--spec left(infinity | integer()) -> timeout().
-left(infinity) -> infinity;
-left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
 %% @doc Gives back a permit that the calling process took.
 -spec release() -> ok.

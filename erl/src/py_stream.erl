@@ -23,7 +23,7 @@
 collect(Request, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, _, _} = Parsed} ->
-            Deadline = deadline(Timeout),
+            Deadline = py_deadline:at(Timeout),
             case py_route:stream(Request, ?COLLECT, Parsed) of
                 {ok, Ref} -> collect(Ref, Deadline, 1, []);
                 {error, _} = Error -> Error
@@ -32,7 +32,7 @@ collect(Request, Options) ->
             Error
     end.
 
--spec collect(reference(), integer() | infinity, pos_integer(), [term()]) -> {ok, [term()]} | {error, py:reason()}.
+-spec collect(reference(), py_deadline:moment(), pos_integer(), [term()]) -> {ok, [term()]} | {error, py:reason()}.
 collect(Ref, Deadline, N, Items) ->
     receive
         {py_chunk, Ref, Item} ->
@@ -42,7 +42,7 @@ collect(Ref, Deadline, N, Items) ->
             {ok, lists:reverse(Items)};
         {py_error, Ref, Reason} ->
             {error, Reason}
-    after left(Deadline) ->
+    after py_deadline:left(Deadline) ->
         ok = py_request:cancel(Ref),
         {error, timeout}
     end.
@@ -52,10 +52,10 @@ collect(Ref, Deadline, N, Items) ->
 start(Request, Options) ->
     case options(Options) of
         {ok, Credit, {Timeout, _, _} = Parsed} ->
-            Deadline = deadline(Timeout),
+            Deadline = py_deadline:at(Timeout),
             case py_route:stream(Request, Credit, Parsed) of
                 {ok, Ref} when is_integer(Deadline) ->
-                    ok = py_deadline:set(Ref, left(Deadline)),
+                    ok = py_deadline:set(Ref, py_deadline:left(Deadline)),
                     {ok, Ref};
                 Result ->
                     Result
@@ -125,11 +125,3 @@ credit(Ref, Items) when Items =:= infinity; is_integer(Items), Items > 0 ->
     end;
 credit(_Ref, _Items) ->
     {error, {badarg, credit}}.
-
--spec deadline(timeout()) -> integer() | infinity.
-deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
-
--spec left(integer() | infinity) -> timeout().
-left(infinity) -> infinity;
-left(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

@@ -44,12 +44,12 @@
 -record(state, {next :: pos_integer(), senseless = 0 :: non_neg_integer()}).
 
 %% @doc Workers of the common pools, present and future, send their spans.
--spec enable() -> ok | {error, py:reason() | [{non_neg_integer(), py:reason()}]}.
+-spec enable() -> ok | py_everywhere:failure().
 enable() ->
     py_exec_log:set(tracing, {exec, ?ON}, {exec, ?OFF}, ?TIMEOUT).
 
 %% @doc They send none.
--spec disable() -> ok | {error, py:reason() | [{non_neg_integer(), py:reason()}]}.
+-spec disable() -> ok | py_everywhere:failure().
 disable() ->
     py_exec_log:unset(tracing, ?TIMEOUT).
 

@@ -23,17 +23,15 @@
     timeout => timeout(), installer => auto | uv | pip, args => [string() | binary()], activate => boolean(), force => boolean()
 }.
 %% `args' go to the installer, `force' installs even if the same was installed before. The timeout is 5 minutes, unless given.
--type failure() :: {error, py:reason() | [{WorkerId :: non_neg_integer(), py:reason()}]}.
-
 %% @doc Enters an environment in every worker.
--spec activate(path()) -> ok | failure().
+-spec activate(path()) -> ok | py_everywhere:failure().
 activate(Path) ->
     case usable(Path) of
         {ok, Dir} -> enter(Dir);
         {error, _} = Error -> Error
     end.
 
--spec enter(binary()) -> ok | failure().
+-spec enter(binary()) -> ok | py_everywhere:failure().
 enter(Dir) ->
     py_exec_log:set(venv, entering(Dir), {call, '_erlang_venv', deactivate, [], []}, ?TIMEOUT).
 
@@ -42,7 +40,7 @@ entering(Dir) ->
     {call, '_erlang_venv', activate, [Dir], []}.
 
 %% @doc Leaves the environment.
--spec deactivate() -> ok | failure().
+-spec deactivate() -> ok | py_everywhere:failure().
 deactivate() ->
     py_exec_log:unset(venv, ?TIMEOUT).
 
@@ -126,17 +124,13 @@ directory(Path) ->
 -spec text(term()) -> {ok, binary()} | error.
 text(Atom) when is_atom(Atom) ->
     text(atom_to_binary(Atom));
-text(Text) when is_binary(Text); is_list(Text) ->
-    try unicode:characters_to_binary(Text) of
-        Binary when is_binary(Binary) -> c_string(Binary);
+text(Text) ->
+    case py_text:utf8(Text) of
+        {ok, Binary} -> c_string(Binary);
         %% Names of files need not be UTF-8.
-        _ when is_binary(Text) -> c_string(Text);
-        _ -> error
-    catch
-        error:badarg -> error
-    end;
-text(_) ->
-    error.
+        error when is_binary(Text) -> c_string(Text);
+        error -> error
+    end.
 
 -spec c_string(binary()) -> {ok, binary()} | error.
 c_string(Text) ->
@@ -151,7 +145,7 @@ bytes(Path) -> unicode:characters_to_binary(Path).
 
 %% @doc Makes an environment unless it is there, installs the requirements unless these were installed last, and enters it. Blocks the
 %% calling process only.
--spec ensure(path(), requirements(), options()) -> ok | failure().
+-spec ensure(path(), requirements(), options()) -> ok | py_everywhere:failure().
 ensure(Path, Requirements, Options0) ->
     Defaults = #{timeout => ?ENSURE_TIMEOUT, installer => auto, args => [], activate => true, force => false},
     case {directory(Path), required(Requirements), options(Options0), py_pool:native(default)} of
@@ -174,7 +168,7 @@ ensure(Path, Requirements, Options0) ->
             end
     end.
 
--spec entered(binary(), present | made, options()) -> ok | failure().
+-spec entered(binary(), present | made, options()) -> ok | py_everywhere:failure().
 entered(_Dir, _, #{activate := false}) ->
     ok;
 entered(Dir, present, _) ->

@@ -7,15 +7,13 @@ use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::callback::CALL;
 use crate::cancel::{self, Cancelled, PENDING};
 use crate::handle::HANDLE;
-use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
+use crate::incarnation::{self, CLOSED, UP, WORKER};
 use crate::lease::{self, LEASE, Lease, Wanted};
-use crate::output::Output;
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
-use shm_proto::layout::Geometry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -54,14 +52,14 @@ nifs! {
     "lease_idle"/1 Normal => lease_idle;
     "lease_interrupt"/1 DirtyCpu => lease_interrupt;
     "lease_free"/1 DirtyCpu => lease_free;
-    "worker_new"/1 DirtyIo => worker_new;
-    "worker_watch"/2 Normal => worker_watch;
-    "worker_attach"/2 Normal => worker_attach;
-    "worker_close"/1 DirtyCpu => worker_close;
-    "worker_kill"/2 Normal => worker_kill;
-    "worker_running"/1 DirtyCpu => worker_running;
-    "worker_info"/1 Normal => worker_info;
-    "alive"/1 Normal => alive;
+    "worker_new"/1 DirtyIo => worker::new;
+    "worker_watch"/2 Normal => worker::watch;
+    "worker_attach"/2 Normal => worker::attach;
+    "worker_close"/1 DirtyCpu => worker::close;
+    "worker_kill"/2 Normal => worker::kill;
+    "worker_running"/1 DirtyCpu => worker::running;
+    "worker_info"/1 Normal => worker::info;
+    "alive"/1 Normal => worker::alive;
     "submit"/5 Normal => submit_normal;
     "submit_dirty"/5 DirtyCpu => submit_dirty;
     "cancel"/1 Normal => cancel_silently;
@@ -105,9 +103,6 @@ const _: () = {
     });
 };
 
-/// Calls of coroutines that can be under way at once, beside those for which a thread of the worker waits.
-const ASYNC_CALLS: u16 = 256;
-
 fn bad_argument(env: EnvPtr) -> Raw {
     // SAFETY: the result goes straight back to the emulator.
     unsafe { rustler::sys::enif_make_badarg(env) }
@@ -122,12 +117,18 @@ macro_rules! arg {
     };
 }
 
+fn exhausted(env: EnvPtr, detail: &str) -> Raw {
+    beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]))
+}
+
+mod worker;
+
 /// D. Starts one thread.
 fn start(env: EnvPtr, _args: &[Raw]) -> Raw {
     if janitor::start() {
         return atoms().ok;
     }
-    beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, b"could not start a thread")]))
+    exhausted(env, "could not start a thread")
 }
 
 /// D. Closes the pools, kills what still runs, joins every thread. Bounded by the kernel's time to end the workers.
@@ -283,174 +284,6 @@ fn lease_interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
 fn lease_free(env: EnvPtr, args: &[Raw]) -> Raw {
     arg!(env, LEASE.get(env, args[0])).free(env);
     atoms().ok
-}
-
-/// D. Reserves shared memory.
-fn worker_new(env: EnvPtr, args: &[Raw]) -> Raw {
-    let number = |key| beam::map_get(env, args[0], key).and_then(|t| beam::get_u64(env, t));
-    let owner = arg!(env, beam::map_get(env, args[0], "owner").and_then(|t| beam::get_pid(env, t)));
-    let id = arg!(env, number("id"));
-    let executors = number("executors").unwrap_or(1).clamp(1, 1024);
-    let max_threads = number("max_threads").unwrap_or(256).clamp(executors, 4096) as u16;
-    let defaults = Geometry::default();
-    let geometry = Geometry {
-        ring_bytes: number("ring_size").map_or(defaults.ring_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
-        arena_bytes: number("arena_size").map_or(defaults.arena_bytes, |n| n.min(u64::from(u32::MAX)) as u32),
-        callback_slots: max_threads.saturating_add(ASYNC_CALLS).min(4096),
-        ..defaults
-    };
-    let named = beam::map_get(env, args[0], "segments") == Some(beam::atom(env, "named"));
-    let made = backend::create(geometry, named).and_then(|(link, mut handshake)| {
-        handshake.executors = executors as u16;
-        handshake.max_threads = max_threads;
-        if let Some(bytes) = number("blob_cache") {
-            handshake.blob_cache = bytes;
-            link.keep_blobs(usize::try_from(bytes).unwrap_or(usize::MAX));
-        }
-        let frame = handshake.encode().map_err(|e| std::io::Error::other(e.to_string()))?;
-        Ok((link, handshake.nonce, frame))
-    });
-    let (link, nonce, frame) = match made {
-        Ok(made) => made,
-        Err(problem) => {
-            let detail = format!("could not make the shared memory of a worker: {problem}");
-            return beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]));
-        }
-    };
-    let logged = beam::map_get(env, args[0], "stdout") == Some(beam::atom(env, "logger"));
-    let output = match logged.then(Output::create).transpose() {
-        Ok(output) => output,
-        Err(problem) => {
-            let detail = format!("could not make a pipe for the output of a worker: {problem}");
-            return beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]));
-        }
-    };
-    let settings = Settings {
-        id,
-        executors: executors as u32,
-        inline_budget_us: number("inline_budget_us").unwrap_or(0).min(1000) as u32,
-        output,
-    };
-    let incarnation = Incarnation::create(link, nonce, settings, owner);
-    registry::add(&incarnation);
-    let worker = incarnation.make_term();
-    if !worker.monitor(env, &owner) {
-        janitor::push(janitor::Job::OwnerDown(incarnation));
-    }
-    beam::tuple(env, [atoms().ok, worker.term(env), beam::binary(env, &frame)])
-}
-
-/// N. One system call.
-fn worker_watch(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = arg!(env, WORKER.get(env, args[0]));
-    let pid = arg!(env, beam::get_u64(env, args[1]).and_then(|pid| i32::try_from(pid).ok()));
-    match worker.0.watch(pid) {
-        Ok(()) => atoms().ok,
-        Err(problem) => {
-            let detail = format!("could not open a pidfd (Linux 5.3 or later is needed): {problem}");
-            beam::error(env, beam::binary(env, detail.as_bytes()))
-        }
-    }
-}
-
-/// N. Starts one thread.
-fn worker_attach(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = arg!(env, WORKER.get(env, args[0]));
-    let hello = arg!(env, beam::get_binary(env, args[1]));
-    if worker.0.pidfd().is_none() || !worker.0.is_hello(hello) || !worker.0.attach() {
-        return beam::error(env, atoms().bad_hello);
-    }
-    worker.0.link().close_far_ends();
-    if let Some(output) = &worker.0.output {
-        output.close_far_end();
-    }
-    worker.0.advance(UP);
-    match reader::spawn(worker.0.clone()) {
-        Ok(()) => atoms().ok,
-        Err(problem) => {
-            worker.0.kill(atoms().exhausted);
-            worker.0.detach();
-            janitor::push(janitor::Job::OwnerDown(worker.0.clone()));
-            let detail = format!("could not start a reader thread: {problem}");
-            beam::error(env, beam::tuple(env, [atoms().exhausted, beam::binary(env, detail.as_bytes())]))
-        }
-    }
-}
-
-/// D. Walks the slab.
-fn worker_close(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = arg!(env, WORKER.get(env, args[0]));
-    if worker.0.advance(CLOSED) {
-        teardown::leave_pools(&worker.0);
-        teardown::move_queued(env, &worker.0);
-        worker.0.queue.wake_all(env);
-    }
-    atoms().ok
-}
-
-/// N. Two system calls.
-fn worker_kill(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = match (WORKER.get(env, args[0]), LEASE.get(env, args[0])) {
-        (Some(worker), _) => worker.0.clone(),
-        (None, Some(lease)) => match lease.worker() {
-            Ok(worker) => worker,
-            Err(_) => return atoms().ok,
-        },
-        (None, None) => return bad_argument(env),
-    };
-    // SAFETY: a term of this call.
-    if unsafe { rustler::sys::enif_is_atom(env, args[1]) } == 0 {
-        return bad_argument(env);
-    }
-    worker.advance(CLOSED);
-    worker.kill(args[1]);
-    if !worker.was_attached() {
-        // No reader thread will settle it.
-        janitor::push(janitor::Job::OwnerDown(worker.clone()));
-    }
-    atoms().ok
-}
-
-/// N. Constant.
-fn worker_info(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = &arg!(env, WORKER.get(env, args[0])).0;
-    let telemetry = &worker.link().telemetry;
-    let (objects, slots) = telemetry.objects();
-    let output = worker.output.as_ref().and_then(Output::path);
-    beam::map(
-        env,
-        [
-            ("id", beam::uint(env, worker.id)),
-            ("serial", beam::uint(env, worker.serial())),
-            ("in_flight", beam::uint(env, u64::from(worker.in_flight()))),
-            ("streams", beam::uint(env, telemetry.streams())),
-            ("served", beam::uint(env, telemetry.served())),
-            ("state", incarnation::state_atom(worker.state())),
-            ("p50_ns", beam::uint(env, telemetry.quantile(0.5))),
-            ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
-            ("awake", beam::boolean(worker.awake())),
-            ("output", output.map_or(atoms().undefined, |path| beam::binary(env, path.as_bytes()))),
-            ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
-            ("bound", beam::boolean(worker.seat().is_taken())),
-            ("handles", beam::uint(env, worker.handles().live())),
-            ("objects", beam::uint(env, objects)),
-            ("object_slots", beam::uint(env, slots)),
-        ],
-    )
-}
-
-/// D. Walks the slab.
-fn worker_running(env: EnvPtr, args: &[Raw]) -> Raw {
-    let worker = arg!(env, WORKER.get(env, args[0]));
-    beam::uint(env, cancel::running(&worker.0) as u64)
-}
-
-/// N. Constant.
-fn alive(env: EnvPtr, args: &[Raw]) -> Raw {
-    beam::boolean(match WORKER.get(env, args[0]) {
-        Some(worker) => worker.0.state() == UP,
-        None => arg!(env, LEASE.get(env, args[0])).is_alive(),
-    })
 }
 
 /// N. Bounded by `NORMAL_BUDGET` bytes and the inline budget.

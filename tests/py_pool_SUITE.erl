@@ -8,7 +8,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
     [
-        start_stop, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
+        start_stop, trapping, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
         executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time,
         resize_twice, supervisor_restarts, large_arguments_refused, moved_where_no_room_is
     ].
@@ -49,6 +49,15 @@ start_stop(Config) ->
     [] = [W || #{pool := P} = W <- py:workers(), P =:= Pool],
     ok = py_pool:start_pool(Pool, [{num_workers, 1}]),
     ok = py_pool:stop_pool(Pool).
+
+%% Who traps exits gets no messages about the programs that the start of a pool runs.
+trapping(Config) ->
+    Before = process_flag(trap_exit, true),
+    ok = py_pool:start_pool(pool(Config), #{num_workers => 1}),
+    {error, {no_python, _}} = py_pool:start_pool(other, #{python => "/bin/true"}),
+    ok = py_pool:stop_pool(pool(Config)),
+    [] = py_test:mailbox(),
+    process_flag(trap_exit, Before).
 
 %% covers: config:paths, config:imports, config:preload
 options(Config) ->

@@ -87,6 +87,15 @@ script() ->
 run(Path, Config) ->
     Cd = case Config of #{cd := Dir} when Dir =/= undefined -> [{cd, Dir}]; _ -> [] end,
     Options = [{args, ["-c", script()]}, {env, environment(Config)}, binary, exit_status, stderr_to_stdout, hide | Cd],
+    %% In a process of its own: a port sends its owner an exit signal, which is a message to those who trap exits.
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({ended, ended(Path, Options)}) end),
+    receive
+        {'DOWN', Monitor, process, Pid, {ended, Result}} -> Result;
+        {'DOWN', Monitor, process, Pid, Reason} -> {error, text("~tp", [Reason])}
+    end.
+
+-spec ended(file:filename_all(), [term()]) -> {ok, binary()} | {error, string()}.
+ended(Path, Options) ->
     try erlang:open_port({spawn_executable, Path}, Options) of
         Port -> collect(Port, [], erlang:monotonic_time(millisecond) + ?PROBE_TIMEOUT)
     catch
@@ -110,12 +119,7 @@ kill(Port) ->
         {os_pid, Pid} -> _ = os:cmd("kill -9 " ++ integer_to_list(Pid)), ok;
         undefined -> ok
     end,
-    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end,
-    flush(Port).
-
--spec flush(port()) -> ok.
-flush(Port) ->
-    receive {Port, _} -> flush(Port) after 0 -> ok end.
+    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end.
 
 -spec last_line(binary()) -> binary().
 last_line(Output) ->

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use pyo3::ffi;
 use shm_proto::etf::Writer;
 
+use crate::invoke::call;
 use crate::object::Object;
 use crate::symbols::symbols;
 
@@ -114,13 +115,8 @@ unsafe fn traceback(exception: &Object) -> Option<String> {
         let format = module.attribute(c"format_exception")?;
         let tail = Object::owned(ffi::PyException_GetTraceback(exception.as_ptr()));
         let tail = tail.as_ref().map_or(ffi::Py_None(), Object::as_ptr);
-        let arguments = Object::owned(ffi::PyTuple_Pack(
-            3,
-            ffi::Py_TYPE(exception.as_ptr()).cast::<ffi::PyObject>(),
-            exception.as_ptr(),
-            tail,
-        ))?;
-        let lines = Object::owned(ffi::PyObject_CallObject(format.as_ptr(), arguments.as_ptr()))?;
+        let kind = ffi::Py_TYPE(exception.as_ptr()).cast::<ffi::PyObject>();
+        let lines = call(&format, &[kind, exception.as_ptr(), tail])?;
         let empty = Object::text("")?;
         let joined = Object::owned(ffi::PyUnicode_Join(empty.as_ptr(), lines.as_ptr()))?;
         Some(lossy(&joined))

@@ -14,6 +14,7 @@ use pyo3::ffi;
 
 use crate::callback;
 use crate::coroutine;
+use crate::invoke::call;
 use crate::module;
 use crate::object::Object;
 use crate::stream;
@@ -378,8 +379,7 @@ pub unsafe fn install() -> Option<()> {
         let signals = Object::owned(ffi::PyImport_ImportModule(c"_signal".as_ptr()))?;
         let register = signals.attribute(c"signal")?;
         let number = Object::owned(ffi::PyLong_FromLong(signal().into()))?;
-        let arguments = Object::owned(ffi::PyTuple_Pack(2, number.as_ptr(), handler.as_ptr()))?;
-        Object::owned(ffi::PyObject_CallObject(register.as_ptr(), arguments.as_ptr())).map(drop)
+        call(&register, &[number.as_ptr(), handler.as_ptr()]).map(drop)
     }
 }
 

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use pyo3::ffi;
 
 use crate::handle;
+use crate::invoke::call;
 use crate::module;
 use crate::object::Object;
 
@@ -52,7 +53,7 @@ pub unsafe fn restore() -> Option<()> {
     // SAFETY: the GIL is held and the function is alive.
     unsafe {
         handle::release_all();
-        Object::owned(ffi::PyObject_CallObject(functions.restore.as_ptr(), std::ptr::null_mut())).map(drop)
+        call(&functions.restore, &[]).map(drop)
     }
 }
 
@@ -73,7 +74,7 @@ impl Change {
         let functions = FUNCTIONS.0.get()?;
         // SAFETY: the GIL is held; `begin` returns a pair.
         unsafe {
-            let states = Object::owned(ffi::PyObject_CallObject(functions.begin.as_ptr(), std::ptr::null_mut()));
+            let states = call(&functions.begin, &[]);
             let change = states.and_then(|states| {
                 let names = Object::borrowed(ffi::PyTuple_GetItem(states.as_ptr(), 1))?;
                 Some(Self { states, names: (names.as_ptr() != ffi::Py_None()).then_some(names) })
@@ -100,9 +101,7 @@ impl Change {
         // SAFETY: the GIL is held; what Fetch gives Restore takes back.
         unsafe {
             ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
-            if let Some(arguments) = Object::owned(ffi::PyTuple_Pack(1, self.states.as_ptr())) {
-                drop(Object::owned(ffi::PyObject_CallObject(functions.end.as_ptr(), arguments.as_ptr())));
-            }
+            drop(call(&functions.end, &[self.states.as_ptr()]));
             ffi::PyErr_Clear();
             ffi::PyErr_Restore(kind, value, trace);
         }

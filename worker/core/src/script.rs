@@ -5,6 +5,7 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
+use crate::invoke::call;
 use crate::object::Object;
 
 /// File name in tracebacks and syntax errors.
@@ -110,19 +111,12 @@ impl Scripts {
     /// # Safety
     /// The GIL is held.
     unsafe fn compile(&self, source: &Object, mode: &str, flags: i64) -> Option<Object> {
-        // SAFETY: the GIL is held; a tuple of five live objects.
+        // SAFETY: the GIL is held; five live objects.
         unsafe {
             let flags = Object::owned(ffi::PyLong_FromLongLong(flags))?;
             let (file, mode) = (Object::text(FILE)?, Object::text(mode)?);
-            let arguments = Object::owned(ffi::PyTuple_Pack(
-                5,
-                source.as_ptr(),
-                file.as_ptr(),
-                mode.as_ptr(),
-                flags.as_ptr(),
-                ffi::Py_True(),
-            ))?;
-            Object::owned(ffi::PyObject_CallObject(self.compile.as_ptr(), arguments.as_ptr()))
+            let arguments = [source.as_ptr(), file.as_ptr(), mode.as_ptr(), flags.as_ptr(), ffi::Py_True()];
+            call(&self.compile, &arguments)
         }
     }
 

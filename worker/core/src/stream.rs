@@ -21,6 +21,7 @@ use crate::coroutine;
 use crate::fork;
 use crate::gil;
 use crate::interrupt::Current;
+use crate::invoke::call;
 use crate::module;
 use crate::object::Object;
 use crate::serve::Shared;
@@ -302,7 +303,7 @@ impl Source {
                 }
                 return missing.then_some(());
             };
-            Object::owned(ffi::PyObject_CallObject(close.as_ptr(), std::ptr::null_mut())).map(drop)
+            call(&close, &[]).map(drop)
         }
     }
 

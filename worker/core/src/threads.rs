@@ -20,6 +20,7 @@ use crate::control::kill_group;
 use crate::executor::Executor;
 use crate::gil;
 use crate::interrupt::{Current, Shield};
+use crate::invoke::call;
 use crate::module;
 use crate::object::Object;
 use crate::serve::{Server, Shared, ring_if_waiting};
@@ -119,7 +120,7 @@ pub unsafe fn spawn(shared: &Shared) -> Option<()> {
             None => first(spawner)?,
         };
         let _shield = Shield::hold();
-        let before = call(&stack_size, &Object::owned(ffi::PyLong_FromLongLong(STACK))?)?;
+        let before = call(&stack_size, &[Object::owned(ffi::PyLong_FromLongLong(STACK))?.as_ptr()])?;
         let name = Object::text(&format!("erlang-executor-{}", shared.board().threads))?;
         let options = Object::owned(ffi::PyDict_New())?;
         for (key, value) in [(c"target", body.as_ptr()), (c"name", name.as_ptr()), (c"daemon", ffi::Py_True())] {
@@ -132,12 +133,12 @@ pub unsafe fn spawn(shared: &Shared) -> Option<()> {
         let begin = thread.attribute(c"start")?;
         shared.board().threads += 1;
         shared.board().idle += 1;
-        if Object::owned(ffi::PyObject_CallObject(begin.as_ptr(), std::ptr::null_mut())).is_none() {
+        if call(&begin, &[]).is_none() {
             shared.board().threads -= 1;
             shared.board().idle -= 1;
             return None;
         }
-        call(&stack_size, &before).map(drop)
+        call(&stack_size, &[before.as_ptr()]).map(drop)
     }
 }
 
@@ -150,22 +151,12 @@ unsafe fn first(spawner: &Spawner) -> Option<[Object; 3]> {
     unsafe {
         let interval = Object::owned(ffi::PyFloat_FromDouble(SWITCH_INTERVAL))?;
         let set_interval = Object::borrowed(ffi::PySys_GetObject(c"setswitchinterval".as_ptr()))?;
-        call(&set_interval, &interval)?;
+        call(&set_interval, &[interval.as_ptr()])?;
         let threading = Object::owned(ffi::PyImport_ImportModule(c"threading".as_ptr()))?;
         let body = module::function(c"executor", c"Runs requests.", run)?;
         let thread = [threading.attribute(c"Thread")?, threading.attribute(c"stack_size")?, body];
         *spawner.thread.borrow_mut() = Some(thread.clone());
         Some(thread)
-    }
-}
-
-/// # Safety
-/// The GIL is held.
-unsafe fn call(function: &Object, argument: &Object) -> Option<Object> {
-    // SAFETY: live objects.
-    unsafe {
-        let arguments = Object::owned(ffi::PyTuple_Pack(1, argument.as_ptr()))?;
-        Object::owned(ffi::PyObject_CallObject(function.as_ptr(), arguments.as_ptr()))
     }
 }
 

@@ -99,6 +99,100 @@ python() ->
             for i in range(n):
                 yield (erlang.call('double', i), erlang.call('stream_it', i))
 
+        async def anumbers(n, name=None):
+            import asyncio
+            try:
+                for i in range(n):
+                    if name is not None:
+                        log.append((name, i))
+                    if i % 3 == 1:
+                        await asyncio.sleep(0)
+                    yield i
+            finally:
+                if name is not None:
+                    await asyncio.sleep(0)
+                    log.append((name, 'end'))
+
+        async def afailing(n):
+            for i in range(n):
+                yield i
+            raise ValueError('no more')
+
+        async def asleeping(name):
+            import asyncio
+            try:
+                yield 1
+                log.append((name, 'sleeps'))
+                await asyncio.sleep(3600)
+                yield 2
+            finally:
+                log.append((name, 'end'))
+
+        async def abad_end():
+            try:
+                while True:
+                    yield 1
+            finally:
+                raise ValueError('in finally')
+
+        async def ano_end():
+            while True:
+                try:
+                    yield 1
+                except GeneratorExit:
+                    pass
+
+        async def astubborn(name):
+            import asyncio
+            try:
+                yield 1
+                log.append((name, 'sleeps'))
+                try:
+                    await asyncio.sleep(3600)
+                except BaseException:
+                    pass
+                while True:
+                    yield 2
+            finally:
+                log.append((name, 'end'))
+
+        async def aodd(name):
+            try:
+                yield 1
+                yield object()
+                log.append((name, 'went on'))
+            finally:
+                log.append((name, 'end'))
+
+        async def acalling(n):
+            for i in range(n):
+                yield await erlang.async_call('double', i)
+
+        async def ameeting(mine, other):
+            import asyncio
+            for i in range(5):
+                met.setdefault((mine, i), asyncio.Event()).set()
+                await met.setdefault((other, i), asyncio.Event()).wait()
+                yield i
+
+        met = {}
+
+        async def opens(n, kind):
+            return {'async': anumbers, 'sync': numbers, 'value': int}[kind](n)
+
+        class Closes:
+            def __init__(self, name):
+                self.name = name
+
+            def __aiter__(self):
+                return self
+
+            async def __anext__(self):
+                return 1
+
+            async def aclose(self):
+                log.append((self.name, 'closed'))
+
         def seen(name):
             return [what for (who, what) in log if who == name]
     ">>.

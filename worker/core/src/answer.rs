@@ -1,5 +1,7 @@
 //! The answer of one request, from an object or an exception to bytes.
 
+use std::cell::RefCell;
+
 use pyo3::ffi;
 use shm_proto::blob::AllocateError;
 use shm_proto::etf::Writer;
@@ -185,6 +187,17 @@ impl Answer {
             self.payload = Vec::with_capacity(FIRST_BYTES);
         }
     }
+}
+
+/// Lends an answer of the calling thread. Encoding runs user code, which may need another one meanwhile.
+pub fn with_answer<R>(body: impl FnOnce(&mut Answer) -> R) -> R {
+    thread_local! {
+        static ANSWER: RefCell<Answer> = RefCell::new(Answer::new());
+    }
+    ANSWER.with(|kept| match kept.try_borrow_mut() {
+        Ok(mut answer) => body(&mut answer),
+        Err(_) => body(&mut Answer::new()),
+    })
 }
 
 /// Whether the exception is what an interrupt raises: in a coroutine, asyncio's CancelledError.

@@ -178,6 +178,15 @@ impl EventLoop {
         }
     }
 
+    /// A future of the loop. `None` with a Python exception set.
+    ///
+    /// # Safety
+    /// In the loop's thread, with the GIL held and no exception set.
+    pub unsafe fn create_future(&self) -> Option<Object> {
+        // SAFETY: the GIL is held.
+        unsafe { self.event_loop.attribute(c"create_future").and_then(|create| call(&create, &[])) }
+    }
+
     /// A function of `loop.py`.
     ///
     /// # Safety

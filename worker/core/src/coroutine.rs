@@ -5,7 +5,6 @@
 //! a task that is made of its coroutine directly, so that `asyncio.timeout`, `TaskGroup` and `current_task` behave as they do
 //! under `asyncio.run`; the answer is sent from the task's done callback.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use pyo3::ffi;
 use shm_proto::request::Header;
 
-use crate::answer::{Answer, Failure};
+use crate::answer::{Failure, with_answer};
 use crate::asyncio::{self, EventLoop, event_loop, on_loop};
 use crate::callback;
 use crate::fork;
@@ -23,6 +22,7 @@ use crate::invoke::{call, method, none, tuple};
 use crate::module;
 use crate::object::Object;
 use crate::serve::Shared;
+use crate::stream;
 use crate::symbols::symbols;
 
 /// Pause between two cancellations of a task that does not end: what it awaits in its `finally` clauses gets that long.
@@ -272,6 +272,18 @@ pub unsafe fn cancel(id: u64) -> bool {
     true
 }
 
+/// Cancels the task of a request that nobody wants any more, whenever that was done last.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn end(id: u64) {
+    if let Some(pending) = lock(&PENDING).as_mut().and_then(|pending| pending.get_mut(&id)) {
+        pending.cancelled = Some(Instant::now());
+    }
+    // SAFETY: the caller's promise.
+    unsafe { ask(cancel_definition(), id) };
+}
+
 /// Leaves the task of a request to itself and answers the request. Takes the GIL.
 ///
 /// # Safety
@@ -366,30 +378,20 @@ unsafe fn finish(known: &EventLoop, id: u64, task: &Object) {
 /// # Safety
 /// The GIL is held; an exception is set exactly if there is no value.
 unsafe fn answer_request(id: u64, value: Option<Object>) {
-    thread_local! {
-        static ANSWER: RefCell<Answer> = RefCell::new(Answer::new());
-    }
-    let options = lock(&PENDING).as_ref().and_then(|all| all.get(&id)).map(|pending| pending.header.options);
+    let header = lock(&PENDING).as_ref().and_then(|all| all.get(&id)).map(|pending| pending.header);
     // SAFETY: the GIL is held.
     unsafe {
-        let Some(options) = options else {
+        let Some(Header { options, kind, .. }) = header else {
             ffi::PyErr_Clear();
             return;
         };
-        ANSWER.with(|answer| {
-            // Encoding runs user code, which may end another request here.
-            let mut own;
-            let mut kept = answer.try_borrow_mut();
-            let answer = match &mut kept {
-                Ok(answer) => &mut **answer,
-                Err(_) => {
-                    own = Answer::new();
-                    &mut own
-                }
-            };
+        with_answer(|answer| {
             answer.clear();
-            let outcome = match &value {
-                Some(value) => answer.value(Some(value), options).map_err(Failure::from),
+            let mut outcome = match &value {
+                Some(value) => {
+                    let value = Some(value).filter(|_| !kind.is_stream());
+                    answer.value(value, options).map_err(Failure::from)
+                }
                 None => Err(Failure::Raised),
             };
             let Some(pending) = take_pending(id) else {
@@ -397,13 +399,22 @@ unsafe fn answer_request(id: u64, value: Option<Object>) {
                 answer.discard();
                 return;
             };
+            let ended = if kind.is_stream() { stream::end(id) } else { None };
+            let (refused, marked) = ended.unwrap_or_default();
+            if let Some(reason) = refused {
+                ffi::PyErr_Clear();
+                outcome = Err(Failure::Refused(reason));
+            }
             if let Err(failure) = outcome {
                 // One that was started eagerly may have been interrupted by a signal, as any function of the main thread.
-                let interrupted = pending.cancelled.is_some() || interrupt::was_raised_in(id);
+                let interrupted = marked || pending.cancelled.is_some() || interrupt::was_raised_in(id);
                 answer.failure(failure, options, interrupted);
             }
             fork::end_child();
             let link = &pending.shared.link;
+            if kind.is_stream() {
+                return answer.publish(link, &pending.header, 0);
+            }
             let service_ns = pending.since.elapsed().as_nanos() as u64;
             link.telemetry.record(service_ns);
             let silent = pending.published == callback::published();
@@ -467,7 +478,8 @@ fn take_pending(id: u64) -> Option<Pending> {
     lock(&PENDING).as_mut().and_then(|pending| pending.remove(&id))
 }
 
-fn definition(name: &'static std::ffi::CStr, body: ffi::PyCFunction, flags: i32) -> Definition {
+/// Of a function with a request's id for its `self`; lives for ever.
+pub fn definition(name: &'static std::ffi::CStr, body: ffi::PyCFunction, flags: i32) -> Definition {
     Definition(Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: body },
@@ -476,7 +488,8 @@ fn definition(name: &'static std::ffi::CStr, body: ffi::PyCFunction, flags: i32)
     })))
 }
 
-struct Definition(*mut ffi::PyMethodDef);
+/// What CPython makes functions of.
+pub struct Definition(pub *mut ffi::PyMethodDef);
 // SAFETY: CPython only reads a definition.
 unsafe impl Send for Definition {}
 // SAFETY: as above.

@@ -8,6 +8,7 @@ use shm_proto::etf::{EtfError, Limits, Reader};
 use shm_proto::request::{Header, Kind, Malformed, Options, Place};
 
 use crate::answer::{Answer, Failure};
+use crate::async_stream::{self, Pump};
 use crate::asyncio;
 use crate::callable::{Callables, Names, is_async_function};
 use crate::callback::{self, Running};
@@ -89,6 +90,15 @@ impl Executor {
     #[inline]
     pub unsafe fn run(&mut self, shared: &Arc<Shared>, header: &Header, record: &[u8]) -> Result<Outcome, Malformed> {
         let body = header.body(record).ok_or(Malformed("request length"))?;
+        if header.kind == Kind::Credit && stream::is_pumped(header.id) {
+            // SAFETY: the GIL is held and no exception is set.
+            unsafe {
+                // Interrupts are the task's.
+                self.current.clear();
+                async_stream::go_on(header);
+            }
+            return Ok(Outcome::Streamed);
+        }
         self.root = header.root(record);
         self.published = callback::published();
         self.answer.clear();
@@ -120,14 +130,14 @@ impl Executor {
         }
     }
 
-    /// Whether a request belongs on the event loop: coroutine functions, functions of asyncio, the end of objects. What
+    /// Whether a request belongs on the event loop: coroutine functions, functions of asyncio, the end of objects, credit of streams there. What
     /// needs an import or has large arguments does not: it would hold up the others.
     ///
     /// # Safety
     /// The GIL is held and no exception is set.
     #[inline]
     pub unsafe fn is_for_loop(&mut self, header: &Header, record: &[u8]) -> bool {
-        if header.kind == Kind::Release {
+        if header.kind == Kind::Release || (header.kind == Kind::Credit && stream::is_pumped(header.id)) {
             return true;
         }
         if header.kind != Kind::Call || header.place != Place::Inline {
@@ -204,7 +214,12 @@ impl Executor {
             };
             self.args.clear();
             if header.kind.is_stream() {
-                stream::begin(shared, &self.current, &mut self.answer, header, value.ok_or(Failure::Raised)?)?;
+                let value = value.ok_or(Failure::Raised)?;
+                if async_stream::is_asynchronous(&value) {
+                    self.pump(shared, header, &value).ok_or(Failure::Raised)?;
+                } else {
+                    stream::begin(shared, &self.current, &mut self.answer, header, value);
+                }
                 return Ok(Outcome::Streamed);
             }
             if let Some(value) = &value
@@ -224,6 +239,27 @@ impl Executor {
             }
             self.answer.value(value.as_ref(), header.options)?;
             Ok(Outcome::Answered)
+        }
+    }
+
+    /// Hands a stream to the event loop. `None` with a Python exception set.
+    ///
+    /// # Safety
+    /// Off the loop's thread, with the GIL held and no exception set.
+    unsafe fn pump(&mut self, shared: &Arc<Shared>, header: &Header, value: &Object) -> Option<()> {
+        let id = header.id;
+        // SAFETY: the GIL is held.
+        unsafe {
+            coroutine::begin(shared, header, self.root, self.published);
+            // From here on interrupts reach the task.
+            self.current.clear();
+            stream::add_pump(id, Pump::new(shared, header));
+            let handed = async_stream::pump(id, value).and_then(|pump| coroutine::hand_over(id, &pump));
+            if handed.is_none() {
+                coroutine::forget(id);
+                stream::end(id);
+            }
+            handed
         }
     }
 

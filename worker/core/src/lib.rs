@@ -18,6 +18,7 @@ mod threads;
 
 mod answer;
 mod async_call;
+mod async_stream;
 mod asyncio;
 mod callable;
 mod callback;

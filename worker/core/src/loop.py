@@ -29,6 +29,44 @@ async def call_here(function, args, kwargs):
     return await result if hasattr(result, "__await__") else result
 
 
+async def items_of(value):
+    if not hasattr(type(value), "__next__"):
+        yield value
+        return
+    try:
+        for item in value:
+            yield item
+    finally:
+        if hasattr(value, "close"):
+            value.close()
+
+
+async def pump(value, send):
+    if not hasattr(type(value), "__aiter__"):
+        value = await value
+    items = value.__aiter__() if hasattr(type(value), "__aiter__") else items_of(value)
+    try:
+        while True:
+            try:
+                item = await items.__anext__()
+            except StopAsyncIteration:
+                break
+            gate = send(item)
+            del item
+            if gate is True:
+                await asyncio.sleep(0)
+            elif gate is not None:
+                await gate
+    finally:
+        if hasattr(items, "aclose"):
+            await items.aclose()
+
+
+def open_gate(gate):
+    if not gate.done():
+        gate.set_result(None)
+
+
 def new_loop(kind):
     if kind == "uvloop":
         import uvloop

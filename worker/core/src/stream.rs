@@ -3,7 +3,7 @@
 //! A turn of a stream is a request like any other: it sends items until the credit is used up or its time is over, and parks the
 //! iterator in a table. The last item of a turn bears the mark that it is the last, so the node knows that nothing of the
 //! stream runs until it sends the next credit record. No executor is held in between, and the order of the request ring makes
-//! streams and other requests take turns.
+//! streams and other requests take turns. What has to be awaited runs on the event loop instead ([`crate::async_stream`]).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -17,7 +17,7 @@ use shm_proto::response;
 use shm_proto::telemetry::Telemetry;
 
 use crate::answer::{Answer, Failure};
-use crate::coroutine;
+use crate::async_stream::Pump;
 use crate::fork;
 use crate::gil;
 use crate::interrupt::Current;
@@ -42,6 +42,8 @@ struct Entry {
     marked: Arc<AtomicBool>,
     /// `None` while it runs.
     parked: Option<Stream>,
+    /// It is one of the event loop's, which is never parked here.
+    pump: Option<Pump>,
 }
 
 // SAFETY: the objects in it are only touched with the GIL held.
@@ -94,38 +96,57 @@ pub fn mark(id: u64) {
     }
 }
 
-/// Whether the request `id` is a stream that runs.
+/// Whether the request `id` is a stream that runs in an executor.
 pub fn runs(id: u64) -> bool {
-    table().as_ref().and_then(|table| table.streams.get(&id)).is_some_and(|entry| entry.parked.is_none())
+    table()
+        .as_ref()
+        .and_then(|table| table.streams.get(&id))
+        .is_some_and(|entry| entry.parked.is_none() && entry.pump.is_none())
+}
+
+/// Whether an interrupt was meant for this stream.
+pub fn is_marked(id: u64) -> bool {
+    let table = table();
+    table.as_ref().and_then(|table| table.streams.get(&id)).is_some_and(|entry| entry.marked.load(Ordering::Relaxed))
+}
+
+/// Whether the stream runs on the event loop.
+pub fn is_pumped(id: u64) -> bool {
+    with_pump(id, |_| ()).is_some()
+}
+
+/// Looks at a stream that runs on the event loop. `body` lets go of no object.
+pub fn with_pump<R>(id: u64, body: impl FnOnce(&mut Pump) -> R) -> Option<R> {
+    table().as_mut()?.streams.get_mut(&id)?.pump.as_mut().map(body)
+}
+
+/// The stream runs on the event loop.
+pub fn add_pump(id: u64, pump: Pump) {
+    let entry = Entry { marked: Arc::default(), parked: None, pump: Some(pump) };
+    with_table(|table| table.streams.insert(id, entry));
+}
+
+/// A stream that ran on the event loop has ended. Returns the reason if an item was refused, and whether it was marked.
+pub fn end(id: u64) -> Option<(Option<Vec<u8>>, bool)> {
+    let entry = with_table(|table| table.streams.remove(&id))?;
+    let marked = entry.marked.load(Ordering::Relaxed);
+    entry.pump.map(|mut pump| (pump.refused.take(), marked))
 }
 
 /// The value of a request for a stream is there: its first turn.
 ///
-/// # Errors
-/// The value cannot be streamed.
-///
 /// # Safety
 /// The GIL is held and no exception is set.
-pub unsafe fn begin(
-    shared: &Shared,
-    current: &Current,
-    answer: &mut Answer,
-    header: &Header,
-    value: Object,
-) -> Result<(), Failure> {
+pub unsafe fn begin(shared: &Shared, current: &Current, answer: &mut Answer, header: &Header, value: Object) {
     // SAFETY: the GIL is held.
     unsafe {
-        if coroutine::is_awaitable(&value) || ffi::PyObject_HasAttrString(value.as_ptr(), c"__anext__".as_ptr()) != 0 {
-            return Err(Failure::Refused(unsupported("asynchronous value of a stream")));
-        }
         let source =
             if ffi::PyIter_Check(value.as_ptr()) != 0 { Source::Iterator(value) } else { Source::Value(Some(value)) };
         let marked = Arc::new(AtomicBool::new(false));
-        let entry = Entry { marked: marked.clone(), parked: None };
+        let entry = Entry { marked: marked.clone(), parked: None, pump: None };
         with_table(|table| table.streams.insert(header.id, entry));
         let stream = Stream { source, options: header.options, credit: header.cell, sent: 0, marked };
         run(shared, current, answer, header, stream);
-        Ok(())
     }
 }
 
@@ -325,7 +346,7 @@ impl Source {
 }
 
 /// The reason of a refusal.
-fn unsupported(what: &str) -> Vec<u8> {
+pub fn unsupported(what: &str) -> Vec<u8> {
     let mut reason = Vec::new();
     let mut writer = Writer::new(&mut reason);
     writer.tuple_header(2);

@@ -129,11 +129,12 @@ unsafe extern "C" fn send(number: *mut ffi::PyObject, item: *mut ffi::PyObject) 
 unsafe fn send_item(id: u64, item: &Object) -> Option<Object> {
     // SAFETY: the GIL is held.
     unsafe {
-        let pump = if stream::is_marked(id) {
-            None
-        } else {
-            stream::with_pump(id, |pump| (pump.shared.clone(), pump.options))
-        };
+        let marked = stream::is_marked(id);
+        if marked && coroutine::knows_of_cancellation(id) == Some(false) {
+            // The cancellation is on its way: met in a `finally` that this item led to, it would cut that short.
+            return asyncio::known()?.create_future();
+        }
+        let pump = stream::with_pump(id, |pump| (pump.shared.clone(), pump.options)).filter(|_| !marked);
         let Some((shared, options)) = pump else {
             // It swallowed its cancellation, or was left behind.
             module::raise(module::interrupted(), "interrupted");

@@ -130,8 +130,8 @@ impl Executor {
         }
     }
 
-    /// Whether a request belongs on the event loop: coroutine functions, functions of asyncio, the end of objects, credit of streams there. What
-    /// needs an import or has large arguments does not: it would hold up the others.
+    /// Whether a request belongs on the event loop: coroutine functions, functions of asyncio, the end of objects, credit of
+    /// streams there. What needs an import or has large arguments does not: it would hold up the others.
     ///
     /// # Safety
     /// The GIL is held and no exception is set.

@@ -11,7 +11,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [
         bind, bind_again, contexts, contexts_elsewhere, functions, bad_arguments, with_context, with_context_in_bound, fresh, pool_option,
-        pool_of_one, interrupt, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
+        pool_of_one, interrupt, streams, streams_keep_workers, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
         stuck, growth, waits_for_release, unbound_stay_out, affinity, callbacks_inherit, worker_dies, context_worker_dies,
         event_loop, async_pool, exec_all_while_bound, many_owners, resize, server_restarts, stop_with_bindings
     ].
@@ -536,6 +536,81 @@ event_loop(_) ->
     ok = py:unbind(C),
     ?assertError(context_not_bound, py:ctx_async_call(C, '__main__', where, [])),
     ?assert(py_test:alive(Pid)).
+
+%% A stream ends with the binding, whether it runs or waits for its consumer.
+%% covers: py:unbind/0, py:stream_start/3
+streams(_) ->
+    Code = <<"def items():\n    try:\n        n = 0\n        while True:\n            yield n\n            n += 1\n"
+             "    finally:\n        erlang.state_incr('finally')">>,
+    _ = py:state_remove(<<"finally">>),
+    [
+        begin
+            ok = py:bind(),
+            ok = py:exec(Code),
+            {ok, Ref} = py:stream_start('__main__', items, []),
+            receive {py_chunk, Ref, 0} -> ok end,
+            ok = py:unbind(),
+            cancelled = last(Ref),
+            py_test:until(fun() -> py:state_fetch(<<"finally">>) =:= {ok, N} end)
+        end
+     || N <- lists:seq(1, 3)
+    ],
+    ok = py:state_remove(<<"finally">>).
+
+last(Ref) ->
+    receive
+        {py_chunk, Ref, _} -> last(Ref);
+        {py_error, Ref, Reason} -> Reason
+    end.
+
+%% A worker with a stream is not taken, even while the stream runs: it may wait for its consumer for as long as it likes. Whoever wants
+%% to be bound gets the worker whose stream ends first.
+%% covers: py:bind/1, py:stream_start/5
+streams_keep_workers(_) ->
+    Pool = streaming,
+    Code = <<"def slow():\n    import time\n    while True:\n        yield 1\n        time.sleep(0.01)">>,
+    ok = py_pool:start_pool(Pool, #{num_workers => 2, max_workers => 2, preload => Code}),
+    [
+        begin
+            Streams = two_stream_counts(Pool),
+            {Binder, Monitor} = spawn_monitor(fun() -> {ok, C} = py:bind(#{pool => Pool}), exit({bound, os_pid(C)}) end),
+            py_test:until(fun() -> waits_in_vain(py_context) end),
+            {Ended, OsPid} = lists:nth(N, Streams),
+            ok = py:cancel(Ended),
+            receive {'DOWN', Monitor, process, Binder, Reason} -> ?assertEqual({bound, OsPid}, Reason) end,
+            [ok = py:cancel(Ref) || {Ref, _} <- Streams, Ref =/= Ended],
+            py_test:until(fun() -> stream_counts(Pool) =:= [0, 0] end),
+            none_bound()
+        end
+     || N <- [1, 2]
+    ],
+    ok = py_pool:stop_pool(Pool).
+
+%% Streams that run, one in each worker of a pool of two, with the process ids of these.
+two_stream_counts(Pool) ->
+    Start = fun() ->
+        {ok, Ref} = py:stream_start('__main__', slow, [], #{}, #{pool => Pool, credit => infinity}),
+        receive {py_chunk, Ref, 1} -> Ref end
+    end,
+    First = Start(),
+    [Has] = [P || #{pool := Q, os_pid := P, streams := 1} <- py:workers(), Q =:= Pool],
+    Second = Start(),
+    case stream_counts(Pool) of
+        [1, 1] ->
+            [{First, Has}, {Second, hd(py_test:os_pids(Pool) -- [Has])}];
+        _ ->
+            [ok = py:cancel(Ref) || Ref <- [First, Second]],
+            py_test:until(fun() -> stream_counts(Pool) =:= [0, 0] end),
+            two_stream_counts(Pool)
+    end.
+
+stream_counts(Pool) ->
+    [N || #{pool := P, streams := N} <- py:workers(), P =:= Pool].
+
+%% Whether somebody waits who found no worker that could be spared.
+waits_in_vain(Server) ->
+    {state, Waiting, _} = sys:get_state(Server),
+    [late || W <- Waiting, element(tuple_size(W), W) =:= late] =:= [late].
 
 %% A worker whose main thread is an event loop is bound and put back like any other.
 async_pool(_) ->

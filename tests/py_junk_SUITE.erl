@@ -15,7 +15,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [every_function, other_modules, junk_values, junk_options].
+all() -> [every_function, other_modules, web, junk_values, junk_options].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -84,6 +84,39 @@ other_modules(_) ->
         Wrong
     end).
 
+%% covers: py_asgi:run/5, py_asgi:run_async/5, py_asgi:run_stream/5, py_asgi:build_scope/2, py_wsgi:run/4, guarantee:wrong_arguments
+web(_) ->
+    unharmed(fun() ->
+        Calls = [
+            case N rem 6 of
+                0 -> {py_asgi, run, [name(), name(), scope(), junk(), web_options()]};
+                1 -> {py_asgi, run_async, [name(), name(), scope(), junk(), web_options()]};
+                2 -> {py_asgi, run_stream, [name(), name(), scope(), pick([junk(), stream]), web_options()]};
+                3 -> {py_asgi, build_scope, [scope(), scope()]};
+                4 -> {py_asgi, cancel, [make_ref()]};
+                5 -> {py_wsgi, run, [name(), name(), pick([junk(), #{pick(['PATH_INFO', junk()]) => junk()}]), web_options()]}
+            end
+         || N <- lists:seq(1, 10 * calls())
+        ],
+        wrong(Calls, fun(_, Result) -> is_result(Result) orelse is_map(Result) end)
+    end).
+
+name() -> pick([junk(), math, <<"builtins">>, "sqrt", repr]).
+
+scope() ->
+    Keys = [method, path, raw_path, query_string, headers, scheme, http_version, root_path, client, server, state, asgi, <<"other">>],
+    pick([junk(), #{pick([junk() | Keys]) => junk()}, #{pick(Keys) => junk(), pick(Keys) => junk()}]).
+
+web_options() ->
+    pick([junk(), 100, #{timeout => 100}, #{timeout => 100, pick([factory, credit, runner, error, pool]) => junk_option()}]).
+
+%% An atom would be the name of a pool, which is made.
+junk_option() ->
+    case junk() of
+        Atom when is_atom(Atom) -> 7;
+        Junk -> Junk
+    end.
+
 %% Such that no pool starts.
 junk_settings() ->
     pick([self(), #{nonsense => junk()}, [{nonsense, junk()}], [{num_workers, {junk()}}], #{num_workers => pick([0, -1, 1.5, one])}, [{junk()}]]).
@@ -133,6 +166,7 @@ accepted(_, Result) ->
 
 is_result(ok) -> true;
 is_result(not_running) -> true;
+is_result(done) -> true;
 is_result({ok, _}) -> true;
 is_result({error, _}) -> true;
 is_result(_) -> false.

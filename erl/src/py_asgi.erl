@@ -92,8 +92,8 @@ run_stream(Module, Callable, Scope, Body, Options) ->
     try
         {Own, Passed} = py_web:options(Options, [factory, credit]),
         Credit = case Own of #{credit := N} when is_integer(N) -> N; #{} -> none end,
-        {Limits, Worker} = worker(unlimited(Passed)),
         Args = arguments(Module, Callable, Scope, Own) ++ [body(Body)],
+        {Limits, Worker} = worker(unlimited(Passed)),
         Request = fun(Pid) -> {call, ?RUNNER, run_stream, Args ++ [Pid, Credit], []} end,
         {ok, py_asgi_stream:start(Worker, Request, Limits)}
     catch
@@ -146,6 +146,7 @@ request(Module, Callable, Scope, Body, Options) ->
         #{} -> {{call, ?RUNNER, run, Args, []}, Passed}
     end.
 
+-spec arguments(py:name(), py:name(), scope(), map()) -> [term()].
 arguments(Module, Callable, Scope, Own) ->
     Factory = maps:get(factory, Own, false),
     {Fields, Others} = py_asgi_scope:encode(py_asgi_scope:build(Scope, #{})),

@@ -58,6 +58,7 @@ feed(Ref, Piece, More) ->
 credit(Ref, Credit) ->
     tell(Ref, {credit, Credit}).
 
+-spec tell(reference(), term()) -> ok.
 tell(Ref, What) ->
     case pid(Ref) of
         undefined -> ok;
@@ -138,6 +139,7 @@ loop(#stream{handle = Handle, monitor = Monitor, posting = Posting} = Stream) ->
             loop(Stream)
     end.
 
+-spec event(term(), #stream{}) -> #stream{}.
 event(Event, #stream{consumer = Consumer, ref = Ref} = Stream) ->
     Consumer ! {py_asgi, Ref, Event},
     Stream.

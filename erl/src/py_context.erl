@@ -29,6 +29,8 @@
 -define(PATIENCE, 30000).
 %% A worker that has answered, or is put back, is idle within a fraction of this; the start of one takes several times as long.
 -define(SOON, 10).
+%% Between two looks at workers of which none could be spared.
+-define(LATE, 100).
 %% Finalisers of the objects that are let go may run for so long.
 -define(RESET_LIMIT, 10000).
 
@@ -304,13 +306,16 @@ handle_info({timeout, _, Monitor}, #state{waiting = Waiting, bindings = Bindings
             {noreply, State}
     end;
 handle_info({soon, Monitor}, #state{waiting = Waiting} = State) ->
-    {noreply, serve(State#state{waiting = [
+    Served = serve(State#state{waiting = [
         case One of
             #waiting{monitor = Monitor, state = soon} -> One#waiting{state = late};
             _ -> One
         end
      || One <- Waiting
-    ]})};
+    ]}),
+    %% Nobody tells when the last object or stream of a worker has gone.
+    _ = [erlang:send_after(?LATE, self(), {soon, Monitor}) || #waiting{monitor = M, state = late} <- Served#state.waiting, M =:= Monitor],
+    {noreply, Served};
 handle_info(_Info, State) ->
     {noreply, State}.
 

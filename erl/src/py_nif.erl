@@ -11,7 +11,7 @@
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
 -export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
--export([stream_credit/2, stream_took/1, stream_goes_on/1]).
+-export([stream_credit/2, stream_took/1, stream_rest/1]).
 -export([is_handle/1, release_handle/1]).
 -export([callback_enter/1, callback_reply/2, callback_reply_dirty/2]).
 -export([permits/0, max_permits/0, set_max_permits/1, acquire/0, acquire/1, release/0]).
@@ -199,9 +199,9 @@ stream_credit(_Handle, _Items) -> erlang:nif_error(not_loaded).
 -spec stream_took(handle()) -> boolean().
 stream_took(_Handle) -> erlang:nif_error(not_loaded).
 
-%% @doc Whether a message of a stream is still to come.
--spec stream_goes_on(handle()) -> boolean().
-stream_goes_on(_Handle) -> erlang:nif_error(not_loaded).
+%% @doc What is still to come of a stream; `being_sent': its end, which may be in the mailbox already.
+-spec stream_rest(handle()) -> to_come | being_sent | nothing.
+stream_rest(_Handle) -> erlang:nif_error(not_loaded).
 
 %% @doc Whether a term is the handle of a Python object.
 -spec is_handle(term()) -> boolean().

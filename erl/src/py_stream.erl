@@ -17,6 +17,8 @@
 -define(COLLECT, 1024).
 %% More than anybody can take.
 -define(MAX_CREDIT, 1 bsl 62).
+%% A reader thread decodes and sends an end in microseconds, unless its reason is large.
+-define(DELIVERY_LOOK, 1).
 
 %% @doc All items, as a list. The timeout bounds the whole.
 -spec collect(py_nif:request(), py:options()) -> {ok, [term()]} | {error, py:reason()}.
@@ -86,11 +88,7 @@ parsed(Credit, Options) ->
 %% @doc The next item of a stream of the calling process.
 -spec next(reference()) -> {ok, term()} | done | {error, py:reason()}.
 next(Ref) ->
-    Wait =
-        case goes_on(Ref) of
-            true -> infinity;
-            false -> 0
-        end,
+    Rest = rest(Ref),
     receive
         {py_chunk, Ref, Item} ->
             _ = py_nif:stream_took(Ref),
@@ -99,17 +97,20 @@ next(Ref) ->
             done;
         {py_error, Ref, Reason} ->
             {error, Reason}
-    after Wait ->
-        done
+    after case Rest of to_come -> infinity; being_sent -> ?DELIVERY_LOOK; nothing -> 0 end ->
+        case Rest of
+            being_sent -> next(Ref);
+            nothing -> done
+        end
     end.
 
-%% Whether the end of a stream is still to come. What came before the answer is in the mailbox.
--spec goes_on(reference()) -> boolean().
-goes_on(Ref) ->
+%% What is still to come of a stream. What came before is in the mailbox.
+-spec rest(reference()) -> to_come | being_sent | nothing.
+rest(Ref) ->
     try
-        py_nif:stream_goes_on(Ref)
+        py_nif:stream_rest(Ref)
     catch
-        error:badarg -> false
+        error:badarg -> nothing
     end.
 
 %% @doc Grants credit to a stream; one that has ended is left alone.

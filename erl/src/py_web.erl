@@ -20,7 +20,7 @@ checked(#{runner := Runner} = Options) -> Options#{runner := name(Runner, runner
 checked(Options) -> Options.
 
 %% @doc The name of a Python module or object.
--spec name(py:name(), atom()) -> {str, binary()}.
+-spec name(term(), atom()) -> {str, binary()}.
 name(Name, What) ->
     case (is_atom(Name) andalso Name =/= undefined) orelse is_binary(Name) orelse (is_list(Name) andalso Name =/= []) of
         true -> {str, octets(Name, What)};
@@ -33,10 +33,12 @@ octets(Text, _What) when is_binary(Text) -> Text;
 octets(Text, _What) when is_atom(Text) -> atom_to_binary(Text);
 octets(Text, _What) when is_integer(Text) -> integer_to_binary(Text);
 octets(Text, What) ->
-    try unicode:characters_to_binary(Text) of
-        Bytes when is_binary(Bytes) -> Bytes;
-        %% Bytes in a list.
-        _ -> iolist_to_binary(Text)
+    try
+        case unicode:characters_to_binary(Text) of
+            Bytes when is_binary(Bytes) -> Bytes;
+            %% Bytes in a list.
+            _ -> iolist_to_binary(Text)
+        end
     catch
         error:badarg -> throw({badarg, What})
     end.

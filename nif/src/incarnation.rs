@@ -180,6 +180,11 @@ impl Incarnation {
         &self.streams
     }
 
+    /// Whether streams were started that have not ended, whether they run or wait for credit. What runs may wait at any moment.
+    pub fn has_streams(&self) -> bool {
+        self.streams.parked() > 0 || self.link().telemetry.streams() > 0
+    }
+
     /// Lets the resource go, and what its handles left to do; part of teardown.
     pub fn drop_term(&self) {
         self.handles.close(self.reason());

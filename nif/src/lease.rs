@@ -291,7 +291,7 @@ pub fn claim(env: EnvPtr, pool: &Pool, wanted: &Wanted<'_>) -> Option<Owned<Leas
     if free.len() < 2 {
         return None;
     }
-    let empty = free.into_iter().filter(|worker| worker.handles().live() == 0 && worker.streams().parked() == 0);
+    let empty = free.into_iter().filter(|worker| worker.handles().live() == 0 && !worker.has_streams());
     let worker = match wanted {
         Wanted::Idle => empty.into_iter().find(|worker| worker.in_flight() == 0 && worker.seat().ties.count() == 0),
         Wanted::Any => empty.into_iter().min_by_key(|worker| (worker.seat().ties.count(), worker.in_flight())),

@@ -10,7 +10,7 @@ use crate::handle::HANDLE;
 use crate::incarnation::{self, CLOSED, UP, WORKER};
 use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
-use crate::stream::{self, Flow};
+use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
 use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
@@ -69,7 +69,7 @@ nifs! {
     "in_flight"/1 Normal => in_flight;
     "stream_credit"/2 Normal => stream_credit;
     "stream_took"/1 Normal => stream_took;
-    "stream_goes_on"/1 Normal => stream_goes_on;
+    "stream_rest"/1 Normal => stream_rest;
     "callback_enter"/1 Normal => callback_enter;
     "callback_reply"/2 Normal => callback_reply;
     "callback_reply_dirty"/2 DirtyCpu => callback_reply_dirty;
@@ -344,9 +344,13 @@ fn stream_took(env: EnvPtr, args: &[Raw]) -> Raw {
     beam::boolean(stream::credit(arg!(env, PENDING.get(env, args[0])), Flow::took))
 }
 
-/// N. Constant; may yield to a reader thread that sends the last message.
-fn stream_goes_on(env: EnvPtr, args: &[Raw]) -> Raw {
-    beam::boolean(stream::goes_on(arg!(env, PENDING.get(env, args[0]))))
+/// N. Constant.
+fn stream_rest(env: EnvPtr, args: &[Raw]) -> Raw {
+    match stream::rest(arg!(env, PENDING.get(env, args[0]))) {
+        Rest::ToCome => atoms().to_come,
+        Rest::BeingSent => atoms().being_sent,
+        Rest::Nothing => atoms().nothing,
+    }
 }
 
 /// N. Constant.

@@ -49,6 +49,8 @@ pub struct Flow {
     closing: bool,
     /// Ring position of the last credit record; 0: there was none.
     position: u64,
+    /// A record is owed.
+    owed: bool,
 }
 
 impl Flow {
@@ -125,7 +127,7 @@ pub fn settle(worker: &Incarnation, body: &mut Body) {
 }
 
 /// Claims room for the record of a parked stream; without room the stream is owed one, and the reader comes back to it.
-fn claim<'w>(worker: &'w Incarnation, id: u64, len: usize) -> Option<Claim<'w>> {
+fn claim<'w>(worker: &'w Incarnation, id: u64, flow: &mut Flow, len: usize) -> Option<Claim<'w>> {
     if let Ok(claim) = worker.link().requests.claim(len) {
         return Some(claim);
     }
@@ -134,7 +136,9 @@ fn claim<'w>(worker: &'w Incarnation, id: u64, len: usize) -> Option<Claim<'w>> 
     match worker.claim(len) {
         Ok(claim) => Some(claim),
         Err(PublishError::Full) => {
-            owed.push(id);
+            if !std::mem::replace(&mut flow.owed, true) {
+                owed.push(id);
+            }
             None
         }
         Err(PublishError::TooLarge | PublishError::Corrupt) => {
@@ -157,7 +161,7 @@ fn publish(worker: &Incarnation, id: u64, body: &mut Body, credit: u64) -> bool 
         options: Options(options),
         len: root.len() as u32,
     };
-    let Some(mut claim) = claim(worker, id, request::Header::SIZE + root.len()) else { return false };
+    let Some(mut claim) = claim(worker, id, &mut body.flow, request::Header::SIZE + root.len()) else { return false };
     body.flow.position = claim.position();
     unpark(worker, &mut body.flow);
     claim.write(&header.encode());
@@ -236,17 +240,23 @@ pub fn credit(handle: &Pending, change: impl FnOnce(&mut Flow)) -> bool {
     found
 }
 
-/// Whether a message of the stream is still to come; what came before is in the mailbox. May yield to a reader thread that
-/// sends the last one.
-pub fn goes_on(handle: &Pending) -> bool {
-    let Some(entry) = slab::get(handle.index) else { return false };
-    loop {
-        match entry.word.load() {
-            (generation, State::Delivering) if generation == handle.generation => std::thread::yield_now(),
-            (generation, state) => {
-                return generation == handle.generation && matches!(state, State::Live | State::Moving);
-            }
-        }
+/// Whether more of a stream is to come; what came before is in the mailbox.
+pub enum Rest {
+    /// At least its end.
+    ToCome,
+    /// A reader thread sends the end, or has sent it a moment ago.
+    BeingSent,
+    Nothing,
+}
+
+/// What is to come of a stream.
+pub fn rest(handle: &Pending) -> Rest {
+    let Some(entry) = slab::get(handle.index) else { return Rest::Nothing };
+    match entry.word.load() {
+        (generation, _) if generation != handle.generation => Rest::Nothing,
+        (_, State::Live | State::Moving) => Rest::ToCome,
+        (_, State::Delivering) => Rest::BeingSent,
+        _ => Rest::Nothing,
     }
 }
 
@@ -258,11 +268,16 @@ pub fn resume(worker: &Incarnation) {
         let Some(entry) = slab::get(index) else { continue };
         match hold(entry, generation) {
             Ok(body) => {
+                body.flow.owed = false;
                 go_on(worker, id, body);
                 let_go(entry, generation);
             }
-            // SAFETY: only the reader of its incarnation leaves the CANCELLED state, and that is this thread.
-            Err((now, State::Cancelled)) if now == generation => close(worker, id, unsafe { entry.body() }),
+            Err((now, State::Cancelled)) if now == generation => {
+                // SAFETY: only the reader of its incarnation leaves the CANCELLED state, and that is this thread.
+                let body = unsafe { entry.body() };
+                body.flow.owed = false;
+                close(worker, id, body);
+            }
             Err(_) => {}
         }
     }
@@ -310,6 +325,12 @@ pub fn chunk(worker: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Resu
             cancel::cancel(std::ptr::null_mut(), &handle, Some(&reason));
         }
         match hold(entry, generation) {
+            // Taken for queued, as the worker never won its start, and moved.
+            Ok(_) if entry.incarnation.load(Ordering::Relaxed) != worker.serial() => {
+                let_go(entry, generation);
+                message.clear();
+                Err(Corrupt("chunk of a request that was not started"))
+            }
             Ok(body) => {
                 let term = beam::tuple(env, [atoms().py_chunk, handle.term(env), value]);
                 // SAFETY: whoever made the request pending stored its caller.

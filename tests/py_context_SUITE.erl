@@ -439,7 +439,10 @@ unbound_stay_out(_) ->
     [Other] = py_test:os_pids(default) -- [Mine],
     Load = fun(N) -> [py:spawn_call(os, getpid, [], #{}, #{pool => default}) || _ <- lists:seq(1, N)] end,
     Refs = Load(5000),
-    Stuck = py:spawn_call(time, sleep, [3600], #{}, #{pool => default}),
+    Code = <<"import erlang, time; erlang.send(me, 'stuck'); time.sleep(3600)">>,
+    Stuck = py:spawn_call(builtins, exec, [Code, #{<<"me">> => self()}], #{}, #{pool => default}),
+    %% What has not started when the worker dies goes on in another one.
+    receive <<"stuck">> -> ok end,
     Parked = Load(50),
     ok = py_test:kill("KILL", Other),
     Pids = lists:usort([Pid || Ref <- Refs ++ Parked, {ok, Pid} <- [py:await(Ref)]]),

@@ -94,7 +94,6 @@ run(Path, Config) ->
         {'DOWN', Monitor, process, Pid, Reason} -> {error, text("~tp", [Reason])}
     end.
 
--spec ended(file:filename_all(), [term()]) -> {ok, binary()} | {error, string()}.
 ended(Path, Options) ->
     try erlang:open_port({spawn_executable, Path}, Options) of
         Port -> collect(Port, [], erlang:monotonic_time(millisecond) + ?PROBE_TIMEOUT)

@@ -86,7 +86,7 @@ await_response(Ref, Timeout) ->
 %% With `stream' in the place of the body, its pieces come from {@link feed/3}: the event `body_wanted' says that the
 %% application waits for the next one. With option `credit' the application waits when that many `body' events have not been answered
 %% with {@link credit/2}. {@link cancel/1}, `py:cancel/1' and the death of the calling process cancel the request. No deadline but that of
-%% option `timeout'.
+%% option `timeout'. Blocks the calling process until the request has its permit and is with the worker.
 -spec run_stream(py:name(), py:name(), scope(), iodata() | stream, options()) -> {ok, reference()} | {error, py:reason()}.
 run_stream(Module, Callable, Scope, Body, Options) ->
     try

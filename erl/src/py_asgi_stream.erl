@@ -40,12 +40,17 @@ create_table() ->
 start(Worker, Request, Limits) ->
     {Ref, Consumer, Leave} = {make_ref(), self(), not py_route:is_own(Worker)},
     Callers = case get('$callers') of L when is_list(L) -> L; _ -> [] end,
-    Pid = spawn(fun() ->
+    {Pid, Monitor} = spawn_monitor(fun() ->
         _ = put('$callers', [Consumer | Callers]),
         receive Ref -> run(Ref, Consumer, {Worker, Leave}, Request, Limits) end
     end),
     true = ets:insert(?TABLE, {Ref, Pid}),
     Pid ! Ref,
+    %% Who starts many waits for permits here, and not a process for each.
+    receive
+        {Ref, submitted} -> true = demonitor(Monitor, [flush]);
+        {'DOWN', Monitor, process, Pid, _} -> true
+    end,
     Ref.
 
 %% @doc Hands a piece of the request body to the application.
@@ -102,6 +107,7 @@ pid(Ref) ->
 run(Ref, Consumer, {Worker, Leave}, Request, {Timeout, Flags}) ->
     Monitor = monitor(process, Consumer),
     {Handle, _} = py_request:async(Worker, Request(self()), Timeout, Flags),
+    Consumer ! {Ref, submitted},
     loop(#stream{ref = Ref, consumer = Consumer, monitor = Monitor, worker = Worker, leave = Leave, handle = Handle}).
 
 -spec loop(#stream{}) -> ok.
@@ -139,7 +145,6 @@ loop(#stream{handle = Handle, monitor = Monitor, posting = Posting} = Stream) ->
             loop(Stream)
     end.
 
--spec event(term(), #stream{}) -> #stream{}.
 event(Event, #stream{consumer = Consumer, ref = Ref} = Stream) ->
     Consumer ! {py_asgi, Ref, Event},
     Stream.

@@ -25,11 +25,10 @@ define() ->
     py_test:define(<<"
         import asyncio, gc, time
         class Box:
-            alive = 0
-            def __init__(self):
-                Box.alive += 1
-            def __del__(self):
-                Box.alive -= 1
+            pass
+        def boxes():
+            gc.collect()
+            return sum(type(o) is Box for o in gc.get_objects())
         async def co(seconds, box=None):
             await asyncio.sleep(seconds)
             return box
@@ -39,6 +38,27 @@ define() ->
             for _ in range(n):
                 erlang.nap(1)
             return erlang.echo(1)
+        def items(n):
+            box = Box()
+            for i in range(n):
+                yield box if i < 0 else i
+        def waiting():
+            box = Box()
+            while True:
+                yield erlang.nap(1)
+        async def app(scope, receive, send):
+            box = Box()
+            if scope['type'] == 'lifespan':
+                raise RuntimeError('no lifespan')
+            await receive()
+            await asyncio.sleep(0.0005)
+            await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+            for _ in range(3):
+                await send({'type': 'http.response.body', 'body': b'piece', 'more_body': True})
+            await send({'type': 'http.response.body', 'body': b''})
+        def wsgi(environ, start):
+            start('200 OK', [])
+            return [b'piece'] * 3
         def objects():
             gc.collect()
             return len(gc.get_objects())
@@ -52,10 +72,12 @@ held() ->
     Native#{
         permits => py_nif:permits(),
         callbacks => map_size(sys:get_state(py_callback)),
+        web_streams => ets:info(py_asgi_streams, size),
         in_flight => lists:sum([N || #{in_flight := N} <- Workers]),
         handles => lists:sum([N || #{handles := N} <- Workers]),
         objects => lists:sum([N || #{objects := N} <- Workers]),
-        boxes => lists:sum(on_workers(<<"Box.alive">>)),
+        streams => lists:sum([N || #{streams := N} <- Workers]),
+        boxes => lists:sum(on_workers(<<"boxes()">>)),
         tasks => lists:sum(on_workers(<<"len([t for t in __import__('gc').get_objects() if isinstance(t, asyncio.Task) and not t.done()])">>))
     }.
 
@@ -98,7 +120,7 @@ storm(0) ->
     ok;
 storm(Count) ->
     Size = min(Count, 100),
-    Callers = [spawn_monitor(fun() -> work(rand:uniform(14)) end) || _ <- lists:seq(1, Size)],
+    Callers = [spawn_monitor(fun() -> work(rand:uniform(20)) end) || _ <- lists:seq(1, Size)],
     lists:foreach(
         fun({Pid, _}) ->
             case rand:uniform(4) of
@@ -127,7 +149,19 @@ work(10) -> again(10, [py:call_async('__main__', calling, [1]) || _ <- lists:seq
 work(11) -> again(11, py:exec(<<"time.sleep(0.0005)">>, #{timeout => infinity, pool => default}));
 work(12) -> again(12, py_semaphore:acquire(1000));
 work(13) -> again(13, [py:async_call(asyncio, sleep, [0.001]) || _ <- lists:seq(1, 5)]);
-work(14) -> again(14, py:async_gather([{'__main__', co, [0.001]}, {'__main__', co, [0.002]}, {'__main__', calling, [1]}])).
+work(14) -> again(14, py:async_gather([{'__main__', co, [0.001]}, {'__main__', co, [0.002]}, {'__main__', calling, [1]}]));
+work(15) -> again(15, py:stream('__main__', items, [5000]));
+work(16) -> again(16, [py:stream_start('__main__', items, [100], #{}, #{credit => rand:uniform(4)}) || _ <- lists:seq(1, 5)]);
+work(17) -> again(17, taken(py:stream_start('__main__', waiting, [], #{}, #{credit => 2}), 5));
+work(18) -> again(18, py_asgi:run('__main__', app, #{path => <<"/">>}, <<"body">>));
+work(19) -> again(19, [py_asgi:run_stream('__main__', app, #{path => <<"/">>}, pick([stream, <<"body">>]), #{credit => 1}) || _ <- [1, 2]]);
+work(20) -> again(20, py_wsgi:run('__main__', wsgi, #{})).
+
+pick(List) -> lists:nth(rand:uniform(length(List)), List).
+
+%% Takes some items and leaves the stream to itself.
+taken({ok, Ref}, N) -> [py:stream_next(Ref) || _ <- lists:seq(1, N)];
+taken(Error, _) -> Error.
 
 again(Kind, _) ->
     work(Kind).
@@ -217,6 +251,11 @@ run_once() ->
     {ok, none} = py:call('__main__', co, [0]),
     {ok, [none, none]} = py:async_gather([{asyncio, sleep, [0]}, {'__main__', co, [0]}]),
     {ok, [{ok, 2.0}]} = py:parallel([{math, sqrt, [4]}]),
+    {ok, [0, 1]} = py:stream('__main__', items, [2]),
+    {ok, Parked} = py:stream_start('__main__', items, [10], #{}, #{credit => 1}),
+    {ok, 0} = py:stream_next(Parked),
+    {ok, {200, [], <<"piecepiecepiece">>}} = py_asgi:run('__main__', app, #{path => <<"/">>}, <<>>),
+    ok = py:cancel(Parked),
     Ref = py:call_async(time, sleep, [60]),
     ok = py:state_store(key, value),
     ok = py:cancel(Ref),

@@ -146,7 +146,6 @@ request(Module, Callable, Scope, Body, Options) ->
         #{} -> {{call, ?RUNNER, run, Args, []}, Passed}
     end.
 
--spec arguments(py:name(), py:name(), scope(), map()) -> [term()].
 arguments(Module, Callable, Scope, Own) ->
     Factory = maps:get(factory, Own, false),
     {Fields, Others} = py_asgi_scope:encode(py_asgi_scope:build(Scope, #{})),

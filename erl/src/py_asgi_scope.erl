@@ -23,7 +23,10 @@
 }).
 
 %% @doc A complete scope: `Params', then `Defaults', then the defaults of the specification. Known keys become atoms.
--spec build(scope(), scope()) -> scope().
+-spec build(scope(), scope()) -> #{
+    type := term(), asgi := term(), http_version := term(), method := term(), scheme := term(), path := term(), raw_path := term(),
+    query_string := term(), root_path := term(), headers := term(), atom() | binary() | string() => term()
+}.
 build(Params, Defaults) ->
     case maps:merge(maps:merge(?DEFAULTS, keys(Defaults)), keys(Params)) of
         #{path := _, raw_path := _} = Scope -> Scope;
@@ -41,7 +44,6 @@ keys(Scope) when is_map(Scope) ->
 keys(_) ->
     throw({badarg, scope}).
 
--spec key(term()) -> atom() | binary().
 key(Key) when is_atom(Key) -> Key;
 key(<<"type">>) -> type;
 key(<<"asgi">>) -> asgi;
@@ -87,13 +89,11 @@ encode(#{
     },
     {Fields, maps:without(?FIELDS, Scope)}.
 
--spec header(term()) -> {{bytes, binary()}, {bytes, binary()}}.
 header({Name, Value}) when is_binary(Name), is_binary(Value) -> {{bytes, Name}, {bytes, Value}};
 header({Name, Value}) -> {{bytes, py_web:octets(Name, headers)}, {bytes, py_web:octets(Value, headers)}};
 header([Name, Value]) -> header({Name, Value});
 header(_) -> throw({badarg, headers}).
 
--spec address(term(), client | server) -> {term(), term()} | none.
 address(None, _) when None =:= none; None =:= nil; None =:= undefined -> none;
 address([Host, Port], What) -> address({Host, Port}, What);
 address({Host, Port}, What) when tuple_size(Host) =:= 4; tuple_size(Host) =:= 8 ->
@@ -126,7 +126,6 @@ plain(<<C, Rest/binary>>) ->
 plain(<<>>) ->
     true.
 
--spec quoted(byte()) -> binary().
 quoted(C) ->
     case is_plain(C) of
         true -> <<C>>;

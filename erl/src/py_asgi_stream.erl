@@ -63,7 +63,6 @@ feed(Ref, Piece, More) ->
 credit(Ref, Credit) ->
     tell(Ref, {credit, Credit}).
 
--spec tell(reference(), term()) -> ok.
 tell(Ref, What) ->
     case pid(Ref) of
         undefined -> ok;

@@ -20,7 +20,7 @@ checked(#{runner := Runner} = Options) -> Options#{runner := name(Runner, runner
 checked(Options) -> Options.
 
 %% @doc The name of a Python module or object.
--spec name(term(), atom()) -> {str, binary()}.
+-spec name(py:name(), atom()) -> {str, binary()}.
 name(Name, What) ->
     case (is_atom(Name) andalso Name =/= undefined) orelse is_binary(Name) orelse (is_list(Name) andalso Name =/= []) of
         true -> {str, octets(Name, What)};

@@ -66,7 +66,6 @@ environ(Environ) when is_map(Environ) ->
 environ(_) ->
     throw({badarg, environ}).
 
--spec key(term()) -> binary().
 key(Key) when is_binary(Key) -> Key;
 key(Key) when is_atom(Key) -> atom_to_binary(Key);
 key([_ | _] = Key) -> py_web:octets(Key, environ);
@@ -84,7 +83,6 @@ value(_, Value) when is_list(Value) ->
     end;
 value(_, Value) -> Value.
 
--spec input(term()) -> binary().
 input(Body) ->
     try
         iolist_to_binary(Body)

@@ -160,15 +160,16 @@ async def background(scope, receive, send):
 async def hang(scope, receive, send):
     """Waits for ever, and tells how it ends."""
     await read(receive)
-    erlang.send(scope["to"], "started")
-    if scope["path"] == "/started":
-        await send(OK)
-        await send(body(b"first", True))
     try:
+        erlang.send(scope["to"], "started")
+        if scope["path"] == "/started":
+            await send(OK)
+            await send(body(b"first", True))
         message = await receive()
         erlang.send(scope["to"], message["type"])
         await send(body(b"nobody wants this"))
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, erlang.Interrupted):
+        # The latter in a first step that runs eagerly.
         erlang.send(scope["to"], "cancelled")
         raise
     finally:

@@ -17,10 +17,7 @@ all() ->
     ].
 
 init_per_suite(Config) ->
-    ok = py_test:start(),
-    ok = py_test:define(py_stream_code:python()),
-    ok = start_pool(single, #{num_workers => 1}),
-    ok = start_pool(watched, #{num_workers => 1, num_executors => 2}),
+    ok = py_stream_code:start(),
     Config.
 
 init_per_testcase(_Case, Config) ->

@@ -1,7 +1,7 @@
 %% The generators of py_stream_SUITE.
 -module(py_stream_code).
 
--export([python/0]).
+-export([python/0, start/0]).
 
 python() ->
     <<"
@@ -196,3 +196,10 @@ python() ->
         def seen(name):
             return [what for (who, what) in log if who == name]
     ">>.
+
+%% Starts the application with that program: pool `single' has one executor, `watched' one more, which sees how far the other is.
+start() ->
+    ok = py_test:start(),
+    ok = py_test:define(python()),
+    ok = py_pool:start_pool(single, #{num_workers => 1, preload => python()}),
+    py_pool:start_pool(watched, #{num_workers => 1, num_executors => 2, preload => python()}).

@@ -4,7 +4,7 @@
 -compile([export_all, nowarn_export_all]).
 -include_lib("stdlib/include/assert.hrl").
 
--import(py_stream_SUITE, [rest/1, streams/1, seen/1, until_seen/2, start_pool/2, drop_items/1]).
+-import(py_stream_SUITE, [rest/1, streams/1, seen/1, until_seen/2, drop_items/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 

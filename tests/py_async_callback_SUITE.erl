@@ -8,7 +8,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        erlang_calls, thousands_of_erlang_calls, cancelled_erlang_call, erlang_calls_of_ordinary_workers, erlang_call_asks_again
+        erlang_calls, thousands_of_erlang_calls, cancelled_erlang_call, erlang_calls_of_ordinary_workers, erlang_call_asks_again, answers_that_come_at_once
     ].
 
 init_per_suite(Config) ->
@@ -104,6 +104,25 @@ cancelled_erlang_call(_) ->
     receive {called, 0, P3} -> P3 ! stop end,
     {ok, 4} = run(double, [2]),
     py:unregister_function(hang).
+
+%% An answer that comes before anybody waits for it wakes its coroutine, also while another one waits for long.
+answers_that_come_at_once(_) ->
+    Self = self(),
+    ok = py:register_function(hang, fun([_]) -> Self ! {called, self()}, receive stop -> ok end end),
+    ok = py:register_function(echo, fun([X]) -> X end),
+    ok = py_test:define(<<"
+        async def hangs():
+            await erlang.async_call('hang', 0)
+        async def quick(n):
+            return [await erlang.async_call('echo', i) for i in range(n)]
+    ">>),
+    Waiting = py:async_call('__main__', hangs, []),
+    Hanging = receive {called, Pid} -> Pid end,
+    Numbers = lists:seq(0, 9999),
+    {ok, Numbers} = run(quick, [length(Numbers)]),
+    Hanging ! stop,
+    {ok, none} = py:await(Waiting),
+    [ok = py:unregister_function(Name) || Name <- [hang, echo]].
 
 %% The loop of an ordinary worker, and one that a function runs itself.
 erlang_calls_of_ordinary_workers(_) ->

@@ -81,13 +81,14 @@ held() ->
         tasks => lists:sum(on_workers(<<"len([t for t in __import__('gc').get_objects() if isinstance(t, asyncio.Task) and not t.done()])">>))
     }.
 
+%% In the order of the workers' numbers.
 on_workers(Code) ->
     [
         begin
             {ok, Value} = py_request:sync(Worker, {eval, Code, []}, 20000, 0),
             Value
         end
-     || {_, Pool, Worker, _, #{state := ready}} <- py_pool:workers(), Pool =:= default orelse Pool =:= async
+     || {_, Pool, Worker, _, #{state := ready}} <- lists:sort(py_pool:workers()), Pool =:= default orelse Pool =:= async
     ].
 
 nothing_held() ->

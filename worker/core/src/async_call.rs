@@ -171,9 +171,13 @@ unsafe fn send_queued(shared: &'static Shared) {
             let event_loop = asked.event_loop.clone();
             let future = asked.future.clone();
             state().asked.push((slot, asked));
+            // Before it is published: an answer that came first would find nobody who waits for it, and wake nobody later.
+            lock(&OPEN).push((slot, ticket));
+            MORE.notify_one();
             let header = callback::header(Kind::Callback, id, 0);
             let call = Call { ticket, root, slot };
             if callback::publish(shared, header, &call.encode(), &payload, &blobs).is_none() {
+                lock(&OPEN).retain(|(other, _)| *other != slot);
                 state().asked.retain(|(other, _)| *other != slot);
                 shared.end_wait(root, false);
                 give_slot(slot);
@@ -181,8 +185,6 @@ unsafe fn send_queued(shared: &'static Shared) {
                 complete(&event_loop, vec![(future, None, error)]);
                 continue;
             }
-            lock(&OPEN).push((slot, ticket));
-            MORE.notify_one();
             shared.pass_lead();
         }
     }

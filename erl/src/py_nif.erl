@@ -9,7 +9,7 @@
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
--export([submit/5, submit_dirty/5, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
+-export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
 -export([stream_credit/2, stream_took/1, stream_rest/1]).
 -export([is_handle/1, release_handle/1]).
@@ -18,7 +18,7 @@
 -export([encode/2, decode/2]).
 -export([library/0]).
 
--export_type([pool/0, worker/0, lease/0, object/0, handle/0, call/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
+-export_type([pool/0, worker/0, lease/0, object/0, handle/0, reply/0, call/0, token/0, target/0, request/0, reply_to/0, outcome/0]).
 
 -on_load(init/0).
 
@@ -32,6 +32,8 @@
 %% One Python object that a worker keeps for Erlang.
 -type handle() :: reference().
 %% One request that is in flight.
+-type reply() :: reference().
+%% An answer that its caller decodes.
 -type call() :: reference().
 %% A Python thread that waits for an Erlang function.
 -type token() :: reference().
@@ -169,6 +171,10 @@ submit(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_load
 %% @doc As {@link submit/5}, on a dirty scheduler, for requests with much data.
 -spec submit_dirty(target(), request(), reply_to(), non_neg_integer(), 0 | token()) -> outcome().
 submit_dirty(_Target, _Request, _ReplyTo, _Flags, _Token) -> erlang:nif_error(not_loaded).
+
+%% @doc Decodes the answer that came in `{Ref, {py_undecoded, Reply}}', once; on a dirty scheduler if it is large.
+-spec decode_reply(reply()) -> {ok, term()} | {error, term()}.
+decode_reply(_Reply) -> erlang:nif_error(not_loaded).
 
 %% @doc Settles a request. `stream' means that items of it may be in the mailbox, `sent' that its answer was delivered or, as long
 %% as {@link in_flight/1} holds, is on its way.

@@ -26,7 +26,7 @@ sync(Target, Request, Timeout, Flags) ->
         {error, _} = Error -> Error;
         {pending, Handle} ->
             receive
-                {Ref, Result} -> Result
+                {Ref, Answer} -> result(Answer)
             after Timeout ->
                 give_up(Ref, Handle)
             end;
@@ -40,12 +40,17 @@ sync_later(Outcome, Ref, Submission, Deadline) ->
     case settle(Outcome, 0, Submission, Deadline) of
         {pending, Handle} ->
             receive
-                {Ref, Result} -> Result
+                {Ref, Answer} -> result(Answer)
             after py_deadline:left(Deadline) ->
                 give_up(Ref, Handle)
             end;
         Result -> Result
     end.
+
+%% A large answer is decoded here: a reader thread would copy it and keep the other answers of its worker waiting.
+-spec result(result() | {py_undecoded, py_nif:reply()}) -> result().
+result({py_undecoded, Reply}) -> py_nif:decode_reply(Reply);
+result(Result) -> Result.
 
 -spec give_up(reference(), py_nif:handle()) -> {error, timeout}.
 give_up(Ref, Handle) ->

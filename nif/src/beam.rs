@@ -53,6 +53,7 @@ atoms! {
     py_raise = "py_raise",
     py_ended = "py_ended",
     py_chunk = "py_chunk",
+    py_undecoded = "py_undecoded",
     to_come = "to_come",
     being_sent = "being_sent",
     nothing = "nothing",

@@ -251,7 +251,7 @@ fn decode(
     payload: &[u8],
 ) -> Result<Result<[Raw; 2], Raw>, Corrupt> {
     let decoded = if header.place == Place::Inline {
-        term::decode_value(env, payload, Options(0), &Inline(incarnation))
+        term::decode_value(env, payload, Options(0), &Inline(incarnation.handles()))
     } else {
         let bad = Corrupt("extent of a callback");
         let extent = Extent::decode(payload).map_err(|_| bad)?;

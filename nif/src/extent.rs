@@ -153,12 +153,16 @@ impl<'a> ReplyExtent<'a> {
     /// Copies the terms.
     pub fn terms(&self) -> Option<Vec<u8>> {
         let mut terms = Vec::new();
+        self.copy_terms(&mut terms).map(|()| terms)
+    }
+
+    /// Appends the terms to `out`.
+    pub fn copy_terms(&self, out: &mut Vec<u8>) -> Option<()> {
         let len = usize::try_from(self.extent.terms_len).ok()?;
         match &self.view {
-            None => self.worker.link().result_arena.append_to(&self.extent, 0, len, &mut terms).ok()?,
-            Some(view) => view.append_to(0, len, &mut terms).ok()?,
+            None => self.worker.link().result_arena.append_to(&self.extent, 0, len, out).ok(),
+            Some(view) => view.append_to(0, len, out).ok(),
         }
-        Some(terms)
     }
 }
 

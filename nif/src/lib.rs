@@ -1,7 +1,7 @@
 //! The NIF of `erlang_python`: writes Python calls into shared-memory rings and brings their results back.
 //!
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
-//! a short answer, [`reader`] posts the others, [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
+//! a short answer, [`reader`] posts the others, large ones [`undecoded`], [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
 //! gets none, [`stream`] sends many. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
 //! for us, [`pool`] the choice between them, [`lease`] what leads a process to one of them. The NIF keeps no Python object and
 //! never runs Python.
@@ -30,6 +30,7 @@ mod stream;
 mod submit;
 mod teardown;
 mod term;
+mod undecoded;
 mod wait;
 mod watch;
 
@@ -47,7 +48,8 @@ fn load(env: Env<'_>, _info: Term<'_>) -> bool {
         && wait::TICKET.open(env, c"py_ticket")
         && semaphore::HOLDER.open(env, c"py_permits")
         && handle::HANDLE.open(env, c"py_object")
-        && lease::LEASE.open(env, c"py_lease");
+        && lease::LEASE.open(env, c"py_lease")
+        && undecoded::UNDECODED.open(env, c"py_reply");
     watch::init();
     semaphore::init(schedulers());
     opened && pin()

@@ -87,8 +87,14 @@ nifs! {
     "release_handle"/1 Normal => release_handle;
 }
 
-/// The codec alone, for tests: normal scheduler up to 32 KiB, then a dirty one.
+/// Large replies, and the codec alone, for tests: normal scheduler up to 32 KiB, then a dirty one.
 const _: () = {
+    rustler::codegen_runtime::inventory::submit!(rustler::Nif {
+        name: c"decode_reply".as_ptr(),
+        arity: 1,
+        flags: 0,
+        raw_func: crate::undecoded::nif_decode_reply,
+    });
     rustler::codegen_runtime::inventory::submit!(rustler::Nif {
         name: c"encode".as_ptr(),
         arity: 2,

@@ -146,7 +146,7 @@ fn decode(
     extent: Option<&ReplyExtent<'_>>,
 ) -> Result<Option<Raw>, Corrupt> {
     let event = match extent {
-        None => term::decode_value(env, payload, Options(0), &Inline(incarnation)),
+        None => term::decode_value(env, payload, Options(0), &Inline(incarnation.handles())),
         Some(extent) => {
             let terms = extent.terms().ok_or(Corrupt("extent of an event"))?;
             term::decode_value(env, &terms, Options(0), extent)

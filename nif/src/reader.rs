@@ -9,11 +9,12 @@ use crate::incarnation::{DOWN, Incarnation, down_reason};
 use crate::pool::Pool;
 use crate::slab::{self, Body, Handed, ReplyTo};
 use crate::term::{self, Inline};
+use crate::undecoded::{self, Undecoded};
 use crate::{callback, estimate, observe, stream, teardown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
-use shm_proto::request::{Extent, Options, Place, UnknownAs};
+use shm_proto::request::{Extent, Options, Place};
 use shm_proto::response::{Header, Kind};
 use shm_proto::ring::{Consumer, Corrupt};
 use std::os::fd::AsFd;
@@ -143,6 +144,29 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Bytes, as far as the worker says.
+    pub fn len(&self) -> usize {
+        self.extent.map_or(self.terms.len(), |(_, extent)| extent.total as usize)
+    }
+
+    /// Whether a normal scheduler may open and decode it.
+    fn is_short(&self) -> bool {
+        self.len() <= undecoded::NORMAL_BYTES && self.extent.is_none_or(|(place, _)| place == Place::Arena)
+    }
+
+    /// Whether a caller that can should decode it: it is long, and nothing of it lies outside the terms.
+    fn is_for_caller(&self) -> bool {
+        self.len() >= undecoded::WORTH_BYTES && self.extent.is_none_or(|(_, extent)| extent.total == extent.terms_len)
+    }
+
+    /// Its terms in private memory; the worker has its own back then.
+    fn into_terms(self, incarnation: &Incarnation) -> Result<Vec<u8>, term::Corrupt> {
+        let Some((place, extent)) = self.extent else { return Ok(self.terms) };
+        let mut terms = undecoded::buffer();
+        let copied = ReplyExtent::open(incarnation, place, extent).and_then(|extent| extent.copy_terms(&mut terms));
+        copied.map(|()| terms).ok_or(term::Corrupt("result extent"))
+    }
+
     /// Decodes to `{ok, V}` or `{error, R}`, once.
     pub fn decode(&self, env: EnvPtr, options: Options, incarnation: &Incarnation) -> Result<Raw, term::Corrupt> {
         let (ok, value) = self.parts(env, options, incarnation)?;
@@ -155,8 +179,7 @@ impl Reply {
             None => incarnation.handles().give_up_all(&self.terms),
             Some((place, extent)) => {
                 let extent = ReplyExtent::open(incarnation, place, extent);
-                // A handle that the request did not ask for is the whole result, and that fits a record.
-                if (options.has(Options::RETURN_REF) || options.unknown() == UnknownAs::Ref)
+                if undecoded::may_hold_handles(options)
                     && let Some(terms) = extent.as_ref().and_then(ReplyExtent::terms)
                 {
                     incarnation.handles().give_up_all(&terms);
@@ -173,7 +196,7 @@ impl Reply {
         incarnation: &Incarnation,
     ) -> Result<(bool, Raw), term::Corrupt> {
         match self.extent {
-            None => term::decode_parts(env, &self.terms, options.0, &Inline(incarnation)),
+            None => term::decode_parts(env, &self.terms, options.0, &Inline(incarnation.handles())),
             Some((place, extent)) => {
                 let extent = ReplyExtent::open(incarnation, place, extent).ok_or(term::Corrupt("result extent"))?;
                 let terms = extent.terms().ok_or(term::Corrupt("result extent"))?;
@@ -216,7 +239,7 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 let body = unsafe { entry.body() };
                 estimate::record(body.estimate, header.service_ns);
                 let outcome = fetch(header, payload)
-                    .and_then(|reply| deliver(incarnation, body, &reply).map_err(|problem| Corrupt(problem.0)));
+                    .and_then(|reply| deliver(incarnation, body, reply).map_err(|problem| Corrupt(problem.0)));
                 if outcome.is_err() {
                     // A large result cannot be fetched from a process that is gone; that alone is no corruption.
                     incarnation.kill(if incarnation.state() == DOWN { atoms().exited } else { atoms().corrupt });
@@ -228,6 +251,11 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
             }
             State::Watched => {
                 let reply = fetch(header, payload)?;
+                if !reply.is_short() {
+                    // Not for the scheduler of the caller, which makes the call pending soon.
+                    std::thread::yield_now();
+                    continue;
+                }
                 if entry.hand_over(generation, Handed::Reply(reply)) {
                     return Ok(());
                 }
@@ -266,7 +294,7 @@ pub fn fetch(header: &Header, payload: &[u8]) -> Result<Reply, Corrupt> {
 }
 
 /// Sends the answer of a pending request.
-fn deliver(incarnation: &Incarnation, body: &mut Body, reply: &Reply) -> Result<(), term::Corrupt> {
+fn deliver(incarnation: &Incarnation, body: &mut Body, reply: Reply) -> Result<(), term::Corrupt> {
     if body.reply_to == ReplyTo::Cast {
         let mut message = MessageEnv::new();
         let (ok, value) = reply.parts(message.ptr(), body.options, incarnation)?;
@@ -278,8 +306,13 @@ fn deliver(incarnation: &Incarnation, body: &mut Body, reply: &Reply) -> Result<
     }
     let Some(message) = body.env.as_mut() else { return Ok(()) };
     let env = message.ptr();
-    let (ok, value) = reply.parts(env, body.options, incarnation)?;
-    let term = answer(env, body.reply_to, body.reference, ok, value);
+    let term = if body.reply_to == ReplyTo::Sync && reply.is_for_caller() {
+        let undecoded = Undecoded::new(reply.into_terms(incarnation)?, body.options, incarnation.handles());
+        beam::tuple(env, [body.reference, beam::tuple(env, [atoms().py_undecoded, undecoded.term(env)])])
+    } else {
+        let (ok, value) = reply.parts(env, body.options, incarnation)?;
+        answer(env, body.reply_to, body.reference, ok, value)
+    };
     // SAFETY: whoever made the request pending stored its caller.
     let caller = unsafe { body.caller.assume_init() };
     message.send(std::ptr::null_mut(), &caller, term);

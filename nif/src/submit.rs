@@ -16,7 +16,7 @@ use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::stream::{self, Flow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
-use crate::{callback, estimate, semaphore, watch};
+use crate::{callback, estimate, semaphore, undecoded, watch};
 use shm_proto::arbiter::Side;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::entry::State;
@@ -542,12 +542,9 @@ impl Submission<'_> {
         // SAFETY: an array of bytes has no invalid values; `read` fills what it reports as its length.
         let bytes = unsafe { &mut *payload.as_mut_ptr() };
         let (index, _) = cell_parts(body.cell);
-        let reply = worker
-            .link()
-            .cells
-            .read(index as usize, bytes)
-            .ok()
-            .and_then(|len| term::decode_reply(self.env, &bytes[..len], self.options.0, &Inline(worker)).ok());
+        let reply = worker.link().cells.read(index as usize, bytes).ok().and_then(|len| {
+            term::decode_reply(self.env, &bytes[..len], self.options.0, &Inline(worker.handles())).ok()
+        });
         self.finish(worker, entry);
         reply.unwrap_or_else(|| {
             worker.kill(atoms().corrupt);
@@ -561,6 +558,7 @@ impl Submission<'_> {
         let (handed, position) = unsafe { (entry.handed().take(), entry.body().position) };
         match handed {
             Some(Handed::Reply(reply)) => {
+                undecoded::consume(self.env, reply.len());
                 let answer = reply.decode(self.env, self.options, worker);
                 self.finish(worker, entry);
                 Ok(answer.unwrap_or_else(|_| {

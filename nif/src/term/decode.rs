@@ -4,6 +4,7 @@
 //! or allocate beyond a fixed multiple of their number. They lie in memory that the worker cannot write.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use rustler::sys::{self, ErlNifBinary};
 use shm_proto::etf::{Limits, ObjectKind, Reader, ShapeIter, Token, tags};
@@ -13,7 +14,7 @@ use super::atoms::{self, Words, words};
 use super::opaque;
 use super::refusal::{Corrupt, DecodeError, Refusal, corrupt};
 use crate::beam::{self, EnvPtr, Raw};
-use crate::incarnation::Incarnation;
+use crate::handle::Home;
 
 /// What the terms of a reply refer to: its blob area, and the objects that its worker keeps.
 pub trait Blobs {
@@ -29,8 +30,8 @@ pub trait Blobs {
     fn give_up(&self, _payload: &[u8]) {}
 }
 
-/// A reply of a worker that has no blob area.
-pub struct Inline<'a>(pub &'a Incarnation);
+/// A reply without a blob area, of the worker with this home.
+pub struct Inline<'a>(pub &'a Arc<Home>);
 
 impl Blobs for Inline<'_> {
     fn read(&self, _offset: u64, _out: &mut [u8]) -> bool {
@@ -38,11 +39,11 @@ impl Blobs for Inline<'_> {
     }
 
     fn object(&self, env: EnvPtr, kind: ObjectKind, id: u64) -> Option<Raw> {
-        Some(self.0.handles().make(env, kind, id))
+        Some(self.0.make(env, kind, id))
     }
 
     fn give_up(&self, payload: &[u8]) {
-        self.0.handles().give_up_all(payload);
+        self.0.give_up_all(payload);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::stream::{self, Flow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
+use crate::watch::Patience;
 use crate::{callback, estimate, semaphore, undecoded, watch};
 use shm_proto::arbiter::Side;
 use shm_proto::cell::CELL_PAYLOAD;
@@ -337,8 +338,8 @@ impl Submission<'_> {
         body.flow = Flow::new(self.credit);
         body.permit = false;
         body.payload = None;
-        let spins = if self.watch { watch::spins(worker, pool, self.estimate) } else { 0 };
-        body.cell = if spins > 0 { worker.cells.take() } else { 0 };
+        let patience = if self.watch { watch::patience(worker, pool, self.estimate) } else { Patience::default() };
+        body.cell = if patience.any() { worker.cells.take() } else { 0 };
         let watched = body.cell != 0;
         let pending = if watched { Raw::default() } else { self.prepare_pending(entry, generation) };
         if let Err(missed) = self.publish(worker, entry, generation) {
@@ -372,7 +373,7 @@ impl Submission<'_> {
                 let _ = entry.word.transition(generation, State::Moving, state);
             }
         }
-        if watched { self.watch(worker, entry, generation, spins) } else { Ok(pending) }
+        if watched { self.watch(worker, entry, generation, patience) } else { Ok(pending) }
     }
 
     /// The worker does not let the request in.
@@ -493,13 +494,13 @@ impl Submission<'_> {
         worker: &Arc<Incarnation>,
         entry: &'static Entry,
         generation: u32,
-        spins: u32,
+        patience: Patience,
     ) -> Result<Raw, Missed> {
         // SAFETY: while the entry is WATCHED its body is ours.
         let body = unsafe { entry.body() };
         let (index, ticket) = cell_parts(body.cell);
         let cells = &worker.link().cells;
-        let watched = watch::until_done(self.env, entry, generation, || cells.poll(index as usize, ticket), spins);
+        let watched = watch::until_done(self.env, entry, generation, || cells.poll(index as usize, ticket), patience);
         estimate::record(self.estimate, watched.nanoseconds);
         if watched.done {
             if !entry.stop_watching(generation, State::Delivering) {

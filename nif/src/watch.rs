@@ -50,21 +50,42 @@ const WORTH_NS: u32 = 12_000;
 /// Shortest wait, for callables that are not known: twice a round trip.
 const UNKNOWN_NS: u32 = 2_000;
 
-/// Turns of the loop that this call may take; 0: do not watch.
+/// Requests that may wait before this one: with as many schedulers as workers on too few processors, two callers meet at a
+/// worker now and then, and both are served sooner than either could be woken.
+const QUEUED: u32 = 3;
+
+/// How long to watch, in turns of the loop; zero turns: do not.
+#[derive(Clone, Copy, Default)]
+pub struct Patience {
+    /// Turns before the first look. Each look takes the line of the cell away from the worker that is about to write there.
+    quiet: u32,
+    looks: u32,
+}
+
+impl Patience {
+    /// Whether to watch at all.
+    #[inline]
+    pub fn any(self) -> bool {
+        self.looks > 0
+    }
+}
+
+/// How long a call may be watched that was counted in already.
 #[inline]
-pub fn spins(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> u32 {
-    let Some(machine) = MACHINE.get() else { return 0 };
+pub fn patience(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> Patience {
+    let none = Patience::default();
+    let Some(machine) = MACHINE.get() else { return none };
     let budget_us = pool.map_or(worker.inline_budget_us, |p| p.inline_budget_us);
-    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.busy_with() > worker.executors {
-        return 0;
+    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.busy_with() > worker.executors + QUEUED {
+        return none;
     }
     let expected = estimate::expected(slot);
     if expected > WORTH_NS {
-        return 0;
+        return none;
     }
-    let budget_ns = budget_us * 1000;
-    let wait = (expected * 4).max(UNKNOWN_NS).min(budget_ns);
-    (wait as f32 / machine.nanoseconds_per_spin) as u32
+    let wait = (expected * 4).max(UNKNOWN_NS).min(budget_us * 1000);
+    let turns = |nanoseconds: u32| (nanoseconds as f32 / machine.nanoseconds_per_spin) as u32;
+    Patience { quiet: turns(expected / 2), looks: turns(wait) }
 }
 
 /// What came of watching.
@@ -73,22 +94,26 @@ pub struct Watched {
     pub nanoseconds: u64,
 }
 
-/// Polls until `done`, until somebody handed an answer over, or until the spins are used up.
+/// Polls until `done`, until somebody handed an answer over, or until patience ends.
 #[inline]
-pub fn until_done(env: EnvPtr, entry: &Entry, generation: u32, done: impl Fn() -> bool, spins: u32) -> Watched {
-    let mut spun = 0;
+pub fn until_done(env: EnvPtr, entry: &Entry, generation: u32, done: impl Fn() -> bool, patience: Patience) -> Watched {
+    for _ in 0..patience.quiet {
+        std::hint::spin_loop();
+    }
+    let mut looks = 0;
     let mut finished = false;
-    while spun < spins {
+    while looks < patience.looks {
         if done() {
             finished = true;
             break;
         }
-        spun += 1;
-        if spun % 64 == 0 && entry.word.load() != (generation, State::Watched) {
+        looks += 1;
+        if looks % 64 == 0 && entry.word.load() != (generation, State::Watched) {
             break;
         }
         std::hint::spin_loop();
     }
+    let spun = patience.quiet + looks;
     let nanoseconds = (spun as f32 * MACHINE.get().map_or(1.0, |m| m.nanoseconds_per_spin)) as u64;
     // A slice is about 1 ms: one percent for each 10 us.
     if nanoseconds >= 10_000 {

@@ -71,6 +71,12 @@ impl CellWriter {
         CellWriter(memory)
     }
 
+    /// Asks for a cell's first line, to write to it soon.
+    #[inline]
+    pub fn prefetch(&self, index: usize) {
+        self.0.bytes.prefetch_for_write(index * CELL);
+    }
+
     /// Writes the result and completes the call, unless its caller has given up. Never waits.
     ///
     /// # Errors

@@ -141,6 +141,24 @@ mod real {
             }
         }
 
+        /// Asks for the cache line at `offset` to write to it, without waiting for it.
+        #[inline]
+        pub fn prefetch_for_write(&self, offset: usize) {
+            let Some(line) = self.address(offset, 1) else {
+                return;
+            };
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a hint that accesses no memory architecturally; processors without it do nothing.
+            unsafe {
+                std::arch::asm!("prefetchw [{0}]", in(reg) line.as_ptr(), options(nostack, readonly, preserves_flags));
+            }
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: a hint that accesses no memory architecturally.
+            unsafe {
+                std::arch::asm!("prfm pstl1keep, [{0}]", in(reg) line.as_ptr(), options(nostack, readonly, preserves_flags));
+            }
+        }
+
         /// Copies `data` to `offset`.
         ///
         /// # Panics
@@ -241,6 +259,9 @@ mod model {
 
         /// Does nothing.
         pub fn prefetch(&self, _offset: usize) {}
+
+        /// Does nothing.
+        pub fn prefetch_for_write(&self, _offset: usize) {}
 
         /// Copies `data` to `offset`.
         pub fn write(&self, offset: usize, data: &[u8]) {

@@ -515,6 +515,10 @@ impl Server {
                 Ok(header) => header,
                 Err(error) => control.fail(&error.to_string()),
             };
+            if header.cell_ticket() != 0 {
+                // Its caller looks there from time to time, so the line is away: it comes back while the request runs.
+                link.cells.prefetch(header.cell_index());
+            }
             // Before the start is decided: whoever learns of the start may interrupt at once.
             self.executor.current.set(header.id);
             let position = record.position();

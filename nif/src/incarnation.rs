@@ -378,6 +378,12 @@ impl Incarnation {
         self.pidfd.set(fd).map_err(|_| nix::Error::EBUSY)
     }
 
+    /// Names a process from which segments are opened and that is not killed.
+    #[cfg(fuzzing)]
+    pub fn pretend_pid(&self, pid: i32) {
+        self.os_pid.store(pid, Ordering::Release);
+    }
+
     /// The pidfd, once `watch` succeeded.
     pub fn pidfd(&self) -> Option<&OwnedFd> {
         self.pidfd.get()

@@ -13,6 +13,8 @@ mod cancel;
 mod census;
 mod estimate;
 mod extent;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod incarnation;
 mod janitor;
@@ -39,7 +41,10 @@ use rustler::{Env, Term};
 use std::mem::MaybeUninit;
 
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
-    let env = env.as_c_arg();
+    load_in(env.as_c_arg())
+}
+
+fn load_in(env: beam::EnvPtr) -> bool {
     beam::init_atoms(env);
     let opened = pool::POOL.open(env, c"py_pool")
         && incarnation::WORKER.open(env, c"py_worker")

@@ -7,7 +7,7 @@ export PYO3_NO_PYTHON = 1
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
 
-.PHONY: run test build native lint fmt bench loom docs clean
+.PHONY: run test build native lint fmt bench loom fuzz fuzz-asan docs clean
 
 run: build
 	$(ERL) -eval 'py_demo:main(), halt().'
@@ -54,6 +54,14 @@ bench: build
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom LOOM_MAX_PREEMPTIONS=3 \
 	cargo test --locked --release -p shm-proto --test 'loom_*'
+
+# RUNS is the number of executions of each target, TARGETS their names (all by default).
+RUNS = 100000
+fuzz:
+	fuzz/run -r $(RUNS) $(TARGETS)
+
+fuzz-asan:
+	fuzz/run -a -r $(RUNS) $(TARGETS)
 
 docs:
 	python3 tests/coverage.py --write

@@ -146,7 +146,7 @@ send(To, Message) when is_pid(To) ->
         noconnect -> _ = spawn(fun() -> To ! Message end), ok
     end;
 send(To, _Message) ->
-    ?LOG_WARNING("erlang.send: nobody has the name ~tp", [To]).
+    ?LOG_WARNING("erlang.send: nobody has the name ~0tP", [To, 20]).
 
 %% One call, in its own process.
 

@@ -36,12 +36,16 @@
 
 -define(TABLE, py_spans).
 -define(MAX_SPANS, 10000).
+%% Bytes of kept spans as they were encoded.
+-define(MAX_BYTES, 64 * 1024 * 1024).
 -define(TIMEOUT, 30000).
 -define(ON, <<"__import__('erlang')._tracing = True">>).
 -define(OFF, <<"__import__('erlang')._tracing = False">>).
 -define(LOOK, 1000).
 
--record(state, {next :: pos_integer(), senseless = 0 :: non_neg_integer()}).
+-define(IS_TIME(Time), (is_integer(Time) andalso Time > -(1 bsl 64) andalso Time < 1 bsl 64)).
+
+-record(state, {next :: pos_integer(), kept = 0 :: non_neg_integer(), senseless = 0 :: non_neg_integer()}).
 
 %% @doc Workers of the common pools, present and future, send their spans.
 -spec enable() -> ok | py_everywhere:failure().
@@ -57,7 +61,7 @@ disable() ->
 -spec spans() -> {ok, [span()]} | {error, not_started}.
 spans() ->
     case call(flush) of
-        ok -> {ok, [Span || {_, Span} <- ets:tab2list(?TABLE)]};
+        ok -> {ok, [Span || {_, _, Span} <- ets:tab2list(?TABLE)]};
         {error, _} = Error -> Error
     end.
 
@@ -89,7 +93,8 @@ start_link() ->
 -spec init([]) -> {ok, #state{}}.
 init([]) ->
     _ = py_nif:observe_open(?MODULE),
-    {ok, #state{next = case ets:last(?TABLE) of '$end_of_table' -> 1; Last -> Last + 1 end}}.
+    Next = case ets:last(?TABLE) of '$end_of_table' -> 1; Last -> Last + 1 end,
+    {ok, #state{next = Next, kept = lists:sum(ets:select(?TABLE, [{{'_', '$1', '_'}, [], ['$1']}]))}}.
 
 %% @private
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}, 0}.
@@ -97,7 +102,7 @@ handle_call(flush, _From, State) ->
     {reply, ok, State, 0};
 handle_call(clear, _From, State) ->
     true = ets:delete_all_objects(?TABLE),
-    {reply, ok, State, 0};
+    {reply, ok, State#state{kept = 0}, 0};
 handle_call(_Call, _From, State) ->
     {reply, {error, unknown_call}, State, 0}.
 
@@ -112,9 +117,8 @@ handle_info({py_event, Epoch, Cost, Caller, Worker, OsPid, Event}, #state{next =
     ok = py_nif:observe_done(?MODULE, Epoch, Cost),
     case span(Event) of
         {ok, Span} ->
-            true = ets:insert(?TABLE, {Next, Span#{pid => Caller, worker => Worker, os_pid => OsPid}}),
-            true = ets:delete(?TABLE, Next - ?MAX_SPANS),
-            Counted = State#state{next = Next + 1},
+            true = ets:insert(?TABLE, {Next, Cost, Span#{pid => Caller, worker => Worker, os_pid => OsPid}}),
+            Counted = State#state{next = Next + 1, kept = trim(State#state.kept + Cost)},
             case Next rem ?LOOK of
                 0 -> {noreply, tell_dropped(Counted), 0};
                 _ -> {noreply, Counted, 0}
@@ -127,6 +131,17 @@ handle_info(timeout, State) ->
 handle_info(_Info, State) ->
     {noreply, State, 0}.
 
+%% The oldest spans go.
+-spec trim(non_neg_integer()) -> non_neg_integer().
+trim(Kept) ->
+    case Kept > ?MAX_BYTES orelse ets:info(?TABLE, size) > ?MAX_SPANS of
+        true ->
+            [{_, Cost, _}] = ets:take(?TABLE, ets:first(?TABLE)),
+            trim(Kept - Cost);
+        false ->
+            Kept
+    end.
+
 -spec tell_dropped(#state{}) -> #state{}.
 tell_dropped(#state{senseless = Senseless} = State) ->
     _ = [?LOG_WARNING("Python ends spans faster than they can be kept: ~b were dropped", [N]) || N <- [py_nif:observe_dropped(?MODULE)], N > 0],
@@ -135,8 +150,8 @@ tell_dropped(#state{senseless = Senseless} = State) ->
 
 %% Nothing of a span is believed: a worker can write what it likes.
 span({Id, Parent, Name, Wall, Start, End, Error, Attributes, Events}) when
-    is_integer(Id), Id >= 0, is_integer(Parent) orelse Parent =:= none, is_binary(Name), is_integer(Wall), is_integer(Start),
-    is_integer(End), is_map(Attributes), is_list(Events)
+    is_integer(Id), Id >= 0, is_integer(Parent) orelse Parent =:= none, is_binary(Name), ?IS_TIME(Wall), ?IS_TIME(Start),
+    ?IS_TIME(End), is_map(Attributes), is_list(Events)
 ->
     %% Both clocks were read at the start.
     Offset = Wall - Start,
@@ -150,7 +165,7 @@ span({Id, Parent, Name, Wall, Start, End, Error, Attributes, Events}) when
         end_monotonic => End,
         duration_us => (End - Start) div 1000,
         attributes => Attributes,
-        events => [#{name => N, time => At + Offset, attributes => A} || {N, At, A} <- Events, is_binary(N), is_integer(At), is_map(A)]
+        events => [#{name => N, time => At + Offset, attributes => A} || {N, At, A} <- Events, is_binary(N), ?IS_TIME(At), is_map(A)]
     },
     case Error of
         none -> {ok, Span#{status => ok}};

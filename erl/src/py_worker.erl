@@ -20,6 +20,8 @@
 -include_lib("kernel/include/logger.hrl").
 
 -define(PING_INTERVAL, 10000).
+%% Frames that answer one of ours.
+-define(IS_ANSWER(Kind), (Kind =:= $p orelse Kind =:= $g orelse Kind =:= $k orelse Kind =:= $b)).
 %% A start that comes sooner than this after the one before counts as a failure in a row.
 -define(QUICK_DEATH, 1000).
 -define(BACKOFF_FIRST, 100).
@@ -44,6 +46,8 @@
     step :: undefined | {reference(), py_worker_setup:step()},
     log_number = 0 :: non_neg_integer(),
     pinged = 0 :: non_neg_integer(),
+    %% Frames that may be answered and were not yet.
+    asked = 0 :: non_neg_integer(),
     stuck = #{} :: #{integer() => interrupted | abandoned | over},
     ready_at :: undefined | integer(),
     failures = 0 :: non_neg_integer(),
@@ -110,10 +114,11 @@ starting(info, {Port, {data, <<"r", Text/binary>>}}, #data{port = Port, attached
 starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) ->
     failed(text("~ts", [Text]), Data);
 starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
-    failed(text("unexpected frame ~tp", [Frame]), Data);
+    failed(text("unexpected frame ~0tP", [Frame, 40]), Data);
 starting(info, {Port, {exit_status, Status}}, #data{port = Port} = Data) ->
     failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
-starting(info, {py_down, Serial, Reason, _}, #data{serial = Serial} = Data) ->
+starting(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
+    ok = broke(Check, Data),
     failed(text("it ended before it was ready (~tp)", [Reason]), Data);
 starting(info, {py_response, Handle, {ok, _}}, #data{step = {Handle, _}} = Data) ->
     next_step(Data#data{step = undefined});
@@ -176,15 +181,11 @@ ready({timeout, {grace, Request}}, over, Data) ->
     abandon(Request, Data);
 ready({timeout, {abandon, Request}}, over, Data) ->
     blocked(Request, Data);
-ready(info, {Port, {data, <<"b", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
-    blocked(Request, Data);
-ready(info, {Port, {data, <<"k", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
-    end_stuck(Request, Data);
 ready(cast, retire, Data) ->
     leave_pool(Data),
     drain(Data);
 ready(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
-    _ = [?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]) || is_binary(Check)],
+    ok = broke(Check, Data),
     died(Reason, Data);
 ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} = Data) ->
     %% The process may be gone and its reader thread not have noticed: this makes sure that it does.
@@ -193,12 +194,17 @@ ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} =
 ready(Type, Event, Data) ->
     serving(Type, Event, ready, Data).
 
+%% The check that a worker did not pass.
+-spec broke(binary() | undefined, #data{}) -> ok.
+broke(undefined, _Data) -> ok;
+broke(Check, Data) -> ?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]).
+
 %% A coroutine that swallows its cancellation does no harm to the others: the worker is asked to leave it to itself. It
 %% says so if the request is no coroutine or its event loop is blocked.
 -spec abandon(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
 abandon(Request, #data{spec = #{kill_grace := Grace}, stuck = Stuck} = Data) ->
     ok = send(<<"A", Request:64/little>>, Data),
-    {keep_state, Data#data{stuck = Stuck#{Request => abandoned}}, [{{timeout, {abandon, Request}}, Grace, over}]}.
+    {keep_state, Data#data{asked = Data#data.asked + 1, stuck = Stuck#{Request => abandoned}}, [{{timeout, {abandon, Request}}, Grace, over}]}.
 
 %% Nothing that the worker runs will ever end.
 -spec blocked(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
@@ -224,7 +230,7 @@ end_stuck(Request, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Gr
             ok = py_pool:notify(Pool, replace),
             %% If Python's lock cannot be had, the others do not go on either.
             ok = send(<<"G", Request:64/little>>, Data),
-            {next_state, draining, Drained, Actions} = drain(Data),
+            {next_state, draining, Drained, Actions} = drain(Data#data{asked = Data#data.asked + 1}),
             {next_state, draining, Drained, [Settled, {{timeout, gil}, Grace, kept} | Actions]}
     end.
 
@@ -248,8 +254,6 @@ draining(state_timeout, look, #data{worker = Worker, stuck = Stuck} = Data) ->
         false ->
             {keep_state, Data, [{state_timeout, ?DRAIN_LOOK, look}]}
     end;
-draining(info, {Port, {data, <<"g", _:64/little>>}}, #data{port = Port} = Data) ->
-    {keep_state, Data, [{{timeout, gil}, cancel}]};
 draining({timeout, gil}, kept, #data{worker = Worker} = Data) ->
     ?LOG_WARNING("~ts: Python's lock could not be had for kill_grace; the worker is killed", [name(Data)]),
     ok = py_nif:worker_kill(Worker, killed),
@@ -261,11 +265,8 @@ draining({timeout, {grace, Request}}, over, Data) ->
     abandon(Request, Data);
 draining({timeout, {abandon, Request}}, over, Data) ->
     blocked(Request, Data);
-draining(info, {Port, {data, <<"b", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
-    blocked(Request, Data);
-draining(info, {Port, {data, <<"k", Request:64/little>>}}, #data{port = Port, stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
-    {keep_state, over(Request, Data), [{{timeout, {abandon, Request}}, cancel}]};
-draining(info, {py_down, Serial, _, _}, #data{serial = Serial} = Data) ->
+draining(info, {py_down, Serial, _, Check}, #data{serial = Serial} = Data) ->
+    ok = broke(Check, Data),
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
@@ -309,22 +310,17 @@ serving(info, {py_ended, Request}, _State, #data{stuck = Stuck} = Data) ->
     end,
     Timers = [{{timeout, {Name, Request}}, cancel} || Name <- [grace, abandon]],
     {keep_state, Data#data{stuck = maps:remove(Request, Stuck)}, Timers};
-serving(info, {Port, {data, <<Keeps, _:64/little>>}}, _State, #data{port = Port}) when Keeps =:= $k; Keeps =:= $b ->
-    %% The request has ended meanwhile.
-    keep_state_and_data;
-serving({timeout, ping}, send, _State, #data{pinged = N} = Data) ->
+serving(info, {Port, {data, <<Kind, _:64/little>> = Frame}}, State, #data{port = Port, asked = Asked} = Data) when Asked > 0, ?IS_ANSWER(Kind) ->
+    answered(Frame, State, Data#data{asked = Asked - 1});
+serving({timeout, ping}, send, _State, #data{pinged = N, asked = Asked} = Data) ->
     ok = send(<<"P", (N + 1):64/little>>, Data),
-    {keep_state, Data#data{pinged = N + 1}, [{{timeout, ping}, ?PING_INTERVAL, missed}]};
+    {keep_state, Data#data{pinged = N + 1, asked = Asked + 1}, [{{timeout, ping}, ?PING_INTERVAL, missed}]};
 serving({timeout, ping}, missed, _State, Data) ->
     ?LOG_WARNING("~ts: no answer to a ping; the worker is killed", [name(Data)]),
     ok = kill(unresponsive, Data),
     {keep_state, Data};
-serving(info, {Port, {data, <<"p", N:64/little>>}}, _State, #data{port = Port, pinged = N} = Data) ->
-    {keep_state, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]};
-serving(info, {Port, {data, <<"p", _:64/little>>}}, _State, #data{port = Port}) ->
-    keep_state_and_data;
 serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
-    ?LOG_WARNING("~ts: unexpected frame ~tp; the worker is killed", [name(Data), Frame]),
+    ?LOG_WARNING("~ts: unexpected frame ~0tP; the worker is killed", [name(Data), Frame, 40]),
     ok = kill(corrupt, Data),
     {keep_state, Data};
 serving(info, {py_cast_failed, Reason}, _State, Data) ->
@@ -335,6 +331,22 @@ serving(info, {py_stream_failed, Reason}, _State, Data) ->
     keep_state_and_data;
 serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).
+
+%% A worker answers what it was asked and nothing else, so it cannot fill the mailbox.
+-spec answered(binary(), ready | draining, #data{}) -> gen_statem:event_handler_result(atom()).
+answered(<<"p", N:64/little>>, _State, #data{pinged = N} = Data) ->
+    {keep_state, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]};
+answered(<<"g", _:64/little>>, _State, Data) ->
+    {keep_state, Data, [{{timeout, gil}, cancel}]};
+answered(<<"b", Request:64/little>>, _State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    blocked(Request, Data);
+answered(<<"k", Request:64/little>>, ready, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    end_stuck(Request, Data);
+answered(<<"k", Request:64/little>>, draining, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    {keep_state, over(Request, Data), [{{timeout, {abandon, Request}}, cancel}]};
+answered(_Frame, _State, Data) ->
+    %% The request has ended meanwhile.
+    {keep_state, Data}.
 
 %% Events of every state.
 
@@ -375,7 +387,7 @@ launch(#data{id = Id, spec = Spec} = Data) ->
     case py_nif:worker_new(Options) of
         {ok, Worker, Handshake} ->
             #{serial := Serial} = py_nif:worker_info(Worker),
-            open(Data#data{worker = Worker, serial = Serial, attached = false, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
+            open(Data#data{worker = Worker, serial = Serial, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
         {error, {Reason, Detail}} ->
             {error, text("could not make its shared memory: ~tp, ~ts", [Reason, Detail])}
     end.

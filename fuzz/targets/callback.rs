@@ -16,18 +16,46 @@ use shm_proto::request::Place;
 const SLOTS: usize = 4;
 const CELLS: usize = 4;
 
+/// Shared memory, used again by every run: mappings cost more than all else.
+#[derive(Clone)]
+struct Memory {
+    slots: SlotMemory,
+    cells: CellMemory,
+    waiting: Words,
+    awaited: Words,
+    words: Words,
+    cell_bytes: Bytes,
+    start: Words,
+    /// All of their words.
+    all: [Words; 6],
+}
+
+thread_local! {
+    static MEMORY: Memory = {
+        let bytes = Bytes::heap(SLOTS * CALLBACK_SLOT);
+        let states = Words::new(bytes.mapping(), 0, SLOTS, CALLBACK_SLOT);
+        let (waiting, count, awaited, start) = (Words::heap(SLOTS), Words::heap(1), Words::heap(1), Words::heap(1));
+        let cell_bytes = Bytes::heap(CELLS * CELL);
+        let words = Words::new(cell_bytes.mapping(), 0, CELLS, CELL);
+        Memory {
+            slots: SlotMemory::new(states.clone(), bytes, waiting.clone(), count.clone(), awaited.clone()),
+            cells: CellMemory::new(words.clone(), cell_bytes.clone()),
+            all: [states, waiting.clone(), count, awaited.clone(), start.clone(), words.clone()],
+            waiting,
+            awaited,
+            words,
+            cell_bytes,
+            start,
+        }
+    };
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let bytes = Bytes::heap(SLOTS * CALLBACK_SLOT);
-    let states = Words::new(bytes.mapping(), 0, SLOTS, CALLBACK_SLOT);
-    let (waiting, count, awaited) = (Words::heap(SLOTS), Words::heap(1), Words::heap(1));
-    let slots = SlotMemory::new(states, bytes, waiting.clone(), count, awaited.clone());
+    let Memory { slots, cells: memory, waiting, awaited, words, cell_bytes, start, all } = MEMORY.with(Memory::clone);
+    all.iter().for_each(|words| (0..words.len()).for_each(|index| words.at(index).store(0, Relaxed)));
     let (answers, waiter) = (Answers::new(slots.clone()), Waiter::new(slots));
-    let cell_bytes = Bytes::heap(CELLS * CELL);
-    let words = Words::new(cell_bytes.mapping(), 0, CELLS, CELL);
-    let memory = CellMemory::new(words.clone(), cell_bytes.clone());
     let (cells, writer) = (Cells::new(memory.clone()), CellWriter::new(memory));
-    let start = Words::heap(1);
     let mut open = [0u64; SLOTS];
     while !input.is_empty() {
         let slot = input.near(SLOTS as u64 + 1) as usize;
@@ -35,7 +63,7 @@ fuzz_target!(|data: &[u8]| {
         match input.u8() % 10 {
             0 => {
                 let opened = answers.open(slot, ticket).is_ok();
-                assert!(!opened || (slot < SLOTS && ticket != 0));
+                assert_eq!(opened, slot < SLOTS && ticket != 0 && open[slot] == 0);
                 if opened {
                     open[slot] = ticket;
                 }
@@ -57,7 +85,9 @@ fuzz_target!(|data: &[u8]| {
                 Flag::from_word(waiting.at(slot % SLOTS)).raise();
                 awaited.at(0).store(input.u64(), Relaxed);
             }
-            4 => words.at(slot % CELLS).store(if input.u8() < 16 { input.u64() } else { ticket << 1 | 1 & input.u64() }, Relaxed),
+            4 => words
+                .at(slot % CELLS)
+                .store(if input.u8() < 16 { input.u64() } else { ticket << 1 | 1 & input.u64() }, Relaxed),
             5 => {
                 let at = input.near(CELL as u64) as usize % (CELL * CELLS - 8);
                 cell_bytes.write(at, &input.u64().to_le_bytes());
@@ -70,14 +100,17 @@ fuzz_target!(|data: &[u8]| {
                     }
                 }
             }
-            7 => drop(cells.abandon(slot % CELLS, ticket.max(1) & u64::MAX >> 2)),
+            7 => drop(cells.abandon(slot % CELLS, (ticket & u64::MAX >> 2).max(1))),
             8 => drop(writer.complete(slot, ticket & u64::MAX >> 2, &[1; 250][..input.u8() as usize % 250])),
             _ => {
                 start.at(0).store(input.u64(), Relaxed);
                 let word = Arbiter::from_word(start.at(0));
-                let ticket = ticket.max(1) & u64::MAX >> 2;
+                let ticket = (ticket & u64::MAX >> 2).max(1);
                 let seen = word.peek(ticket);
-                assert_eq!(word.decide(ticket, Side::Node).is_ok(), start.at(0).load(Relaxed) == ticket << 1 | 1 && seen.is_none());
+                assert_eq!(
+                    word.decide(ticket, Side::Node).is_ok(),
+                    start.at(0).load(Relaxed) == ticket << 1 | 1 && seen.is_none()
+                );
             }
         }
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shm_proto::etf::{Limits, Reader, Token, Writer};
+use shm_proto::etf::{EtfError, Limits, Reader, Token, Writer};
 
 fuzz_target!(|data: &[u8]| {
     let (limits, data) = match data.split_first() {
@@ -33,15 +33,19 @@ fuzz_target!(|data: &[u8]| {
             // A byte list is written as an ordinary one.
             Token::ByteList(bytes) => {
                 if !bytes.is_empty() {
-                    assert_eq!(again.next(), Ok(Token::List(bytes.len() as u32)));
+                    match again.next() {
+                        Err(EtfError::Count) => return,
+                        header => assert_eq!(header, Ok(Token::List(bytes.len() as u32))),
+                    }
                     bytes.iter().for_each(|byte| assert_eq!(again.next(), Ok(Token::Int(i64::from(*byte)))));
                 }
                 assert_eq!(again.next(), Ok(Token::Nil));
             }
             // What it announced may have been cut off.
             Token::List(_) | Token::Tuple(_) | Token::Map(_) | Token::AsTuple | Token::Ndarray { .. } => {
-                if again.next().as_ref() != Ok(token) {
-                    return;
+                match again.next() {
+                    Err(EtfError::Count) => return,
+                    same => assert_eq!(same.as_ref(), Ok(token)),
                 }
             }
             token => assert_eq!(again.next().as_ref(), Ok(token)),

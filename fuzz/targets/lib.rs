@@ -55,7 +55,13 @@ impl<'a> Input<'a> {
 pub fn node_env() -> Box<Env> {
     static LOADED: OnceLock<()> = OnceLock::new();
     let mut env = Env::new();
-    LOADED.get_or_init(|| py_nif::fuzzing::load(std::ptr::from_mut(&mut *env).cast()));
+    LOADED.get_or_init(|| {
+        py_nif::fuzzing::load(pointer(&mut env));
+        // The first use of the codec makes the atoms that it knows.
+        let arguments = [env.binary(&[1]), env.int(0)];
+        // SAFETY: two arguments of this environment.
+        unsafe { py_nif::fuzzing::nif_decode(pointer(&mut env), 2, arguments.as_ptr().cast()) };
+    });
     env
 }
 

@@ -42,7 +42,8 @@ fn run(ring: &Ring, mut input: Input<'_>) {
             }
             // The peer moves its head.
             1 => {
-                let head = if input.u8() < 16 { input.u64() } else { producer.claimed().wrapping_sub(input.near(CAPACITY)) };
+                let head =
+                    if input.u8() < 16 { input.u64() } else { producer.claimed().wrapping_sub(input.near(CAPACITY)) };
                 ring.head.at(0).store(head, Relaxed);
             }
             2 => {

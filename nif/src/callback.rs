@@ -21,9 +21,13 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
 /// Resource type of calls from Python.
 pub static CALL: Kind<Call> = Kind::new();
+
+/// Time between two log events about messages to nobody.
+const COMPLAINTS: Duration = Duration::from_millis(50);
 
 /// First byte of an answer: a term follows.
 const VALUE: u8 = 0;
@@ -314,8 +318,19 @@ pub fn received(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8])
     Ok(())
 }
 
-/// Python sends a message. Runs on the reader thread. What cannot be delivered from here (to another node, to a name) is
-/// sent by `py_callback`.
+/// Whether it is time for another log event about a message to nobody: a program can send them faster than they are written.
+fn may_complain() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(|e| e.into_inner());
+    let due = last.is_none_or(|last| last.elapsed() >= COMPLAINTS);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+/// Python sends a message. Runs on the reader thread. What cannot be delivered from here (to another node) is sent by
+/// `py_callback`, which also logs some of what is for nobody.
 pub fn send(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Result<(), Corrupt> {
     let mut message = MessageEnv::new();
     let env = message.ptr();
@@ -332,8 +347,11 @@ pub fn send(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> 
             message.send(std::ptr::null_mut(), &pid, term);
         }
         None => {
-            if let Some(server) = whereis(atoms().py_callback) {
-                let term = beam::tuple(env, [atoms().py_send, to, term]);
+            // SAFETY: a term of this environment.
+            let elsewhere = unsafe { sys::enif_is_pid(env, to) } != 0;
+            let server = if elsewhere || may_complain() { whereis(atoms().py_callback) } else { None };
+            if let Some(server) = server {
+                let term = beam::tuple(env, [atoms().py_send, to, if elsewhere { term } else { atoms().undefined }]);
                 message.send(std::ptr::null_mut(), &server, term);
             }
         }

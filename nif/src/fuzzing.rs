@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub use crate::term::{nif_decode, nif_encode};
 
 /// Requests that are in flight: their reply mode, options and state.
+///
+/// [`Rig::handle`] would wait for the caller of the watched one if its reply were large.
 const REQUESTS: [(ReplyTo, u16, State); 9] = [
     (ReplyTo::Sync, 0, State::Live),
     (ReplyTo::Response, Options::ERROR_MAP, State::Live),
@@ -143,7 +145,9 @@ impl Rig {
 
     /// Handles what the worker has published. The check that failed, if one did.
     pub fn handle(&mut self) -> Option<&'static str> {
-        reader::drain(&self.incarnation, &mut self.responses, &mut Vec::new(), usize::MAX).err().map(|corrupt| corrupt.0)
+        reader::drain(&self.incarnation, &mut self.responses, &mut Vec::new(), usize::MAX)
+            .err()
+            .map(|corrupt| corrupt.0)
     }
 
     /// Settles everything, as the end of a worker does; nothing may be left.

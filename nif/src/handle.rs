@@ -7,7 +7,7 @@
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::census::Census;
-use crate::incarnation::{DOWN, Incarnation};
+use crate::incarnation::{DOWN, Incarnation, RING_HEAD};
 use crate::janitor::{self, Job};
 use crate::resource::{Kind, Resource};
 use crate::slab::{self, ReplyTo};
@@ -240,7 +240,7 @@ impl Home {
             Ok(claim) => claim,
             Err(problem) => {
                 if problem == PublishError::Corrupt {
-                    worker.kill(atoms().corrupt);
+                    worker.condemn(RING_HEAD);
                 }
                 cancel::release(std::ptr::null_mut(), entry, Some(worker), true);
                 return false;

@@ -44,6 +44,9 @@ pub const CLOSED: u8 = 2;
 /// The process is dead or about to be; its requests are being settled.
 pub const DOWN: u8 = 3;
 
+/// The check of the request ring's consumer head.
+pub const RING_HEAD: &str = "ring consumer head";
+
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// Segments mapped by this node.
@@ -93,6 +96,8 @@ pub struct Incarnation {
     attached: AtomicBool,
     /// Why the incarnation ended, as an atom.
     reason: OnceLock<Raw>,
+    /// What of the protocol its worker broke.
+    broken: OnceLock<&'static str>,
     os_pid: AtomicI32,
     pidfd: OnceLock<OwnedFd>,
     /// Pools that route to this worker, by id.
@@ -139,6 +144,7 @@ impl Incarnation {
             in_flight: CachePadded::new(AtomicU32::new(0)),
             cells,
             reason: OnceLock::new(),
+            broken: OnceLock::new(),
             os_pid: AtomicI32::new(0),
             pidfd: OnceLock::new(),
             pools: Mutex::default(),
@@ -413,6 +419,18 @@ impl Incarnation {
         }
         // A worker that died by itself may have left children behind. Before DOWN its id is not given to anyone else.
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.os_pid()), Signal::SIGKILL);
+    }
+
+    /// The worker wrote what no correct worker writes: kills it. The first check that failed is the one that is told.
+    #[cold]
+    pub fn condemn(&self, check: &'static str) {
+        let _ = self.broken.set(check);
+        self.kill(atoms().corrupt);
+    }
+
+    /// The check that the worker did not pass.
+    pub fn broken(&self) -> Option<&'static str> {
+        self.broken.get().copied()
     }
 
     /// Why the incarnation ended.

@@ -41,9 +41,10 @@ use rustler::{Env, Term};
 use std::mem::MaybeUninit;
 
 fn load(env: Env<'_>, _info: Term<'_>) -> bool {
-    load_in(env.as_c_arg())
+    load_in(env.as_c_arg()) && pin()
 }
 
+/// What loading does to the emulator.
 fn load_in(env: beam::EnvPtr) -> bool {
     beam::init_atoms(env);
     let opened = pool::POOL.open(env, c"py_pool")
@@ -57,7 +58,7 @@ fn load_in(env: beam::EnvPtr) -> bool {
         && undecoded::UNDECODED.open(env, c"py_reply");
     watch::init();
     semaphore::init(schedulers());
-    opened && pin()
+    opened
 }
 
 fn schedulers() -> i64 {

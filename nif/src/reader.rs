@@ -17,7 +17,7 @@ use shm_proto::entry::State;
 use shm_proto::request::{Extent, Options, Place};
 use shm_proto::response::{Header, Kind};
 use shm_proto::ring::{Consumer, Corrupt};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,6 +57,8 @@ pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
 
 /// Records handled before the thread looks after callers that wait for room.
 const TURN: usize = 256;
+/// Turns in a row before the thread looks at the process: one that ended may have left others behind that go on publishing.
+const LOOK: u32 = 16;
 
 /// Serves until the worker's process ends.
 fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
@@ -64,12 +66,18 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
     let Some(pidfd) = incarnation.pidfd() else { return Ok(()) };
     let mut record = Vec::new();
     let mut output = incarnation.output.as_ref();
+    let mut turns = 0;
     loop {
         if drain(incarnation, responses, &mut record, TURN)? {
             wake_waiters(incarnation);
             output = output.filter(|output| output.drain(incarnation));
+            turns += 1;
+            if turns % LOOK == 0 && has_ended(pidfd) {
+                return Ok(());
+            }
             continue;
         }
+        turns = 0;
         // No lingering: on two cores a reader that spins or yields before it sleeps costs the message path a quarter to a
         // half of its rate.
         link.response_sleeping().raise();
@@ -100,6 +108,10 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
             return Ok(());
         }
     }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// The request ring may have room again: wakes callers that wait for that, directly or through a pool, and publishes what
@@ -240,9 +252,13 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 estimate::record(body.estimate, header.service_ns);
                 let outcome = fetch(header, payload)
                     .and_then(|reply| deliver(incarnation, body, reply).map_err(|problem| Corrupt(problem.0)));
-                if outcome.is_err() {
+                if let Err(Corrupt(check)) = outcome {
                     // A large result cannot be fetched from a process that is gone; that alone is no corruption.
-                    incarnation.kill(if incarnation.state() == DOWN { atoms().exited } else { atoms().corrupt });
+                    if incarnation.state() == DOWN {
+                        incarnation.kill(atoms().exited);
+                    } else {
+                        incarnation.condemn(check);
+                    }
                     send_error(std::ptr::null_mut(), body, &|env| down_reason(env, incarnation));
                 }
                 cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);

@@ -8,7 +8,7 @@
 
 use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::cancel::{self, Pending};
-use crate::incarnation::{DOWN, Incarnation};
+use crate::incarnation::{DOWN, Incarnation, RING_HEAD};
 use crate::janitor::{self, Job};
 use crate::slab::{self, Body, Entry, ReplyTo};
 use crate::{reader, registry};
@@ -142,7 +142,7 @@ fn claim<'w>(worker: &'w Incarnation, id: u64, flow: &mut Flow, len: usize) -> O
             None
         }
         Err(PublishError::TooLarge | PublishError::Corrupt) => {
-            worker.kill(atoms().corrupt);
+            worker.condemn(RING_HEAD);
             None
         }
     }

@@ -8,7 +8,9 @@ use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{PENDING, Pending};
 use crate::extent::{Payload, PlaceError};
 use crate::handle::Home;
-use crate::incarnation::{CLOSED, DOWN, Incarnation, STARTING, UP, WORKER, cell_parts, down_reason, worker_down};
+use crate::incarnation::{
+    CLOSED, DOWN, Incarnation, RING_HEAD, STARTING, UP, WORKER, cell_parts, down_reason, worker_down,
+};
 use crate::janitor::{self, Job};
 use crate::lease::{Access, LEASE, Lease};
 use crate::pool::{self, POOL, Pool};
@@ -438,7 +440,7 @@ impl Submission<'_> {
             PublishError::TooLarge => Missed::Failed(badarg(self.env, "args")),
             PublishError::Corrupt => {
                 worker.advance(CLOSED);
-                worker.kill(atoms().corrupt);
+                worker.condemn(RING_HEAD);
                 Missed::Gone
             }
         })?;
@@ -543,14 +545,12 @@ impl Submission<'_> {
         // SAFETY: an array of bytes has no invalid values; `read` fills what it reports as its length.
         let bytes = unsafe { &mut *payload.as_mut_ptr() };
         let (index, _) = cell_parts(body.cell);
-        let reply = worker.link().cells.read(index as usize, bytes).ok().and_then(|len| {
-            term::decode_reply(self.env, &bytes[..len], self.options.0, &Inline(worker.handles())).ok()
-        });
+        let reply = match worker.link().cells.read(index as usize, bytes) {
+            Ok(len) => term::decode_reply(self.env, &bytes[..len], self.options.0, &Inline(worker.handles())),
+            Err(problem) => Err(term::Corrupt(problem.0)),
+        };
         self.finish(worker, entry);
-        reply.unwrap_or_else(|| {
-            worker.kill(atoms().corrupt);
-            beam::error(self.env, beam::tuple(self.env, [atoms().worker_down, atoms().corrupt]))
-        })
+        reply.unwrap_or_else(|problem| self.corrupt(worker, problem))
     }
 
     /// Takes the answer that a reader or teardown left with the entry.
@@ -562,10 +562,7 @@ impl Submission<'_> {
                 undecoded::consume(self.env, reply.len());
                 let answer = reply.decode(self.env, self.options, worker);
                 self.finish(worker, entry);
-                Ok(answer.unwrap_or_else(|_| {
-                    worker.kill(atoms().corrupt);
-                    beam::error(self.env, beam::tuple(self.env, [atoms().worker_down, atoms().corrupt]))
-                }))
+                Ok(answer.unwrap_or_else(|problem| self.corrupt(worker, problem)))
             }
             Some(Handed::Down) | None => {
                 let ours = worker.link().starts(position).decide(position, Side::Node).is_ok();
@@ -577,6 +574,12 @@ impl Submission<'_> {
                 })
             }
         }
+    }
+
+    /// The answer of a call whose reply no correct worker sends.
+    fn corrupt(&self, worker: &Incarnation, problem: term::Corrupt) -> Raw {
+        worker.condemn(problem.0);
+        beam::error(self.env, worker_down(self.env, atoms().corrupt))
     }
 
     /// Frees an entry whose answer was taken inline.

@@ -2,7 +2,7 @@
 
 use crate::beam::{self, EnvPtr, atoms};
 use crate::extent::{Carried, Payload, PlaceError};
-use crate::incarnation::{CLOSED, DOWN, Incarnation, down_reason};
+use crate::incarnation::{CLOSED, DOWN, Incarnation, RING_HEAD, down_reason};
 use crate::lease::Access;
 use crate::pool::{self, Parked, Pool};
 use crate::slab::{self, Entry, Handed};
@@ -21,21 +21,22 @@ const MAX_MOVES: u8 = 2;
 pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, problem: Option<&'static str>) {
     incarnation.advance(CLOSED);
     leave_pools(incarnation);
-    if problem.is_some() {
-        incarnation.kill(atoms().corrupt);
+    if let Some(check) = problem {
+        incarnation.condemn(check);
     }
     incarnation.kill(atoms().exited);
     incarnation.advance(DOWN);
     if let (Some(responses), None) = (responses, problem) {
-        // What the worker published before it died counts, up to the first record that is not whole.
-        let _ = reader::drain(incarnation, responses, &mut Vec::new(), usize::MAX);
+        // What the worker published before it died counts, up to the first record that is not whole. No more than a ring
+        // holds: a process that it left behind could go on publishing for ever.
+        let _ = reader::drain(incarnation, responses, &mut Vec::new(), incarnation.link().geometry().slots());
     }
     if let Some(output) = &incarnation.output {
         output.finish(incarnation);
     }
     settle(incarnation);
     incarnation.tell_owner(std::ptr::null_mut(), |env| {
-        let check = problem.map_or(atoms().undefined, |check| beam::binary(env, check.as_bytes()));
+        let check = incarnation.broken().map_or(atoms().undefined, |check| beam::binary(env, check.as_bytes()));
         beam::tuple(env, [atoms().py_down, beam::uint(env, incarnation.serial()), incarnation.reason(), check])
     });
     incarnation.drop_term();
@@ -276,7 +277,7 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
                 PublishError::TooLarge => Published::Failed(problem.to_string()),
                 PublishError::Corrupt => {
                     worker.advance(CLOSED);
-                    worker.kill(atoms().corrupt);
+                    worker.condemn(RING_HEAD);
                     Published::Nobody
                 }
             };

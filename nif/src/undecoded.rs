@@ -51,9 +51,9 @@ impl Undecoded {
     /// Decodes to `{ok, V}` or `{error, R}`, once.
     fn take(&self, env: EnvPtr) -> Option<Raw> {
         let terms = self.terms().take()?;
-        let answer = term::decode_reply(env, &terms, self.options.0, &Inline(&self.home)).unwrap_or_else(|_| {
+        let answer = term::decode_reply(env, &terms, self.options.0, &Inline(&self.home)).unwrap_or_else(|problem| {
             if let Ok(worker) = self.home.incarnation() {
-                worker.kill(atoms().corrupt);
+                worker.condemn(problem.0);
             }
             beam::error(env, beam::tuple(env, [atoms().worker_down, atoms().corrupt]))
         });

@@ -117,6 +117,9 @@ mod pipe {
 
     use crate::segment::{Access, context, open_far_end};
 
+    /// Reads of one drain: as much as a pipe holds.
+    const MOST_READS: usize = 128;
+
     /// The other end of the bell is closed: its process is gone or has closed it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
     #[error("could not use doorbell: the other end is closed")]
@@ -193,14 +196,15 @@ mod pipe {
             open_far_end(pid, fd, Access::Read).map(Listener)
         }
 
-        /// Takes all rings out and returns whether there was one. Never blocks.
+        /// Takes the rings out and returns whether there was one. Never blocks, and does not wait for the end of a peer that
+        /// rings without pause: what it leaves is found by the next [`Listener::wait`].
         ///
         /// # Errors
         /// [`Closed`] once every ring was taken and nobody has the other end open.
         pub fn drain(&self) -> Result<bool, Closed> {
             let mut rung = false;
             let mut buffer = [0; 512];
-            loop {
+            for _ in 0..MOST_READS {
                 match read(&self.0, &mut buffer) {
                     Ok(0) => return if rung { Ok(true) } else { Err(Closed) },
                     Ok(n) if n == buffer.len() => rung = true,
@@ -210,6 +214,7 @@ mod pipe {
                     Err(_) => return Err(Closed),
                 }
             }
+            Ok(rung)
         }
 
         /// Waits until the bell rings, the other end closes, a signal arrives or `timeout` passes (`None`: no limit), and

@@ -29,6 +29,8 @@ use crate::{
 const MIN_SIZE: usize = 1 << 20;
 /// An idle memfd is used again for payloads down to this fraction of it.
 const MAX_WASTE: usize = 4;
+/// Mappings that a reader keeps, however small: a process may have some 65,000 of them in all.
+const MOST_MAPPINGS: usize = 128;
 /// Bytes of idle memory that a cache keeps unless told otherwise.
 pub const DEFAULT_CACHE: usize = 128 << 20;
 
@@ -335,7 +337,7 @@ impl Cache {
     fn put(&mut self, serial: u64, mapping: &Arc<Mapping>) -> Vec<Arc<Mapping>> {
         let mut dropped: Vec<_> = self.mappings.extract_if(.., |(s, _)| *s == serial).map(|(_, m)| m).collect();
         let mut kept: usize = mapping.len() + self.mappings.iter().map(|(_, m)| m.len()).sum::<usize>();
-        while kept > self.limit && !self.mappings.is_empty() {
+        while kept > self.limit && !self.mappings.is_empty() || self.mappings.len() >= MOST_MAPPINGS {
             let (_, oldest) = self.mappings.remove(0);
             kept -= oldest.len();
             dropped.push(oldest);

@@ -5,8 +5,8 @@
 //! callback record with slot and ticket, and waits; the node writes the payload and then stores the ticket into the state word,
 //! whose lower half is a futex. The waiting flag beside it lies in the up segment and saves the wake-up while nobody sleeps.
 //!
-//! A thread that gives up just takes its next ticket. The node keeps, per slot and in private memory, which ticket it may
-//! answer, so that a late answer cannot overwrite the next one.
+//! A slot is used again only when the answer of its last call has come, whether its thread still waits or gave up. The node keeps,
+//! per slot and in private memory, which ticket it may answer, and takes no second one before.
 //!
 //! Calls for which no thread waits (coroutines made them) are waited for by one thread: it announces that it sleeps, and each
 //! answer then moves a count on, which is its futex.
@@ -84,12 +84,17 @@ impl Answers {
     /// Notes that a callback record with this slot and ticket has arrived: from here on only this ticket can be answered.
     ///
     /// # Errors
-    /// [`Corrupt`] if there is no such slot or the ticket is 0.
+    /// [`Corrupt`] if there is no such slot, the ticket is 0, or the call before was not answered: so a worker never has more
+    /// calls under way than slots.
     pub fn open(&self, slot: usize, ticket: u64) -> Result<(), Corrupt> {
-        match self.open.get(slot) {
-            Some(open) if ticket != 0 => *lock(open) = ticket,
+        let mut open = match self.open.get(slot) {
+            Some(open) if ticket != 0 => lock(open),
             _ => return Err(Corrupt("callback slot")),
+        };
+        if *open != 0 {
+            return Err(Corrupt("callback slot in use"));
         }
+        *open = ticket;
         Ok(())
     }
 

@@ -231,7 +231,7 @@ pub enum Access {
 }
 
 /// Checks that `fd` is memory that cannot be truncated under a mapping: a regular file of tmpfs (not hugetlbfs, whose
-/// faults can fail) with the seals, at least `len` bytes long. Returns its length.
+/// faults can fail) with the seals, at least `len` bytes long and with memory for as many. Returns its length.
 ///
 /// # Errors
 /// `InvalidData` names the check that failed.
@@ -254,10 +254,15 @@ pub fn verify(fd: BorrowedFd<'_>, len: usize, seals: Seals) -> io::Result<usize>
     if found < 0 || found & seals.bits() != seals.bits() {
         return Err(invalid("segment lacks its seals"));
     }
-    match usize::try_from(stat.st_size) {
-        Ok(size) if size >= len => Ok(size),
-        _ => Err(invalid("segment is too short")),
+    let size = usize::try_from(stat.st_size).unwrap_or(0);
+    if size < len {
+        return Err(invalid("segment is too short"));
     }
+    // A hole costs its maker nothing and each reader real memory.
+    if u64::try_from(stat.st_blocks).unwrap_or(0) * 512 < len as u64 {
+        return Err(invalid("segment is not reserved"));
+    }
+    Ok(size)
 }
 
 fn protection(writable: bool) -> ProtFlags {

@@ -40,21 +40,23 @@ fn a_sleeping_thread_is_woken_by_its_answer() {
 }
 
 #[test]
-fn a_late_answer_does_not_reach_the_next_call() {
+fn a_slot_takes_no_second_call_before_the_answer_of_the_first() {
     let (node, worker) = links();
     let first = worker.callbacks.begin(0);
     node.answers.open(0, first).unwrap();
     assert_eq!(worker.callbacks.wait(0, first, Some(Duration::from_millis(1))).unwrap(), Wait::TimedOut);
     let second = worker.callbacks.begin(0);
+    assert!(node.answers.open(0, second).is_err());
+    assert_eq!(node.answers.reply(0, second, Place::Inline, b"never opened"), Err(ReplyError::Stale));
+    node.answers.reply(0, first, Place::Inline, b"late").unwrap();
     node.answers.open(0, second).unwrap();
-    assert_eq!(node.answers.reply(0, first, Place::Inline, b"late"), Err(ReplyError::Stale));
+    assert_eq!(node.answers.reply(0, first, Place::Inline, b"twice"), Err(ReplyError::Stale));
     assert!(!worker.callbacks.is_ready(0, second));
     node.answers.reply(0, second, Place::Arena, b"extent").unwrap();
     assert_eq!(worker.callbacks.wait(0, second, None).unwrap(), Wait::Ready);
     let mut out = Vec::new();
     assert_eq!(worker.callbacks.read(0, &mut out), Ok(Place::Arena));
     assert_eq!(out, b"extent");
-    assert_eq!(node.answers.reply(0, second, Place::Inline, b"twice"), Err(ReplyError::Stale));
 }
 
 #[test]

@@ -61,6 +61,64 @@ fn a_result_that_is_no_sealed_memory_is_refused() {
     assert!(node.result_blobs.open(me, &extent).is_err());
 }
 
+/// A sealed memfd that is all hole: it costs its maker nothing, and its reader all of its memory.
+fn hole(name: &std::ffi::CStr, len: i64) -> std::os::fd::OwnedFd {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::os::fd::AsRawFd;
+    let fd = memfd_create(name, MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    nix::unistd::ftruncate(&fd, len).unwrap();
+    // SAFETY: fcntl on an open descriptor, no memory involved.
+    let sealed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW) };
+    assert_eq!(sealed, 0);
+    fd
+}
+
+#[test]
+fn a_result_without_memory_is_refused() {
+    use std::os::fd::AsRawFd;
+    let (node, _handshake) = NodeLink::create(geometry()).unwrap();
+    let fd = hole(c"hole", 1 << 40);
+    let extent = Extent { offset: 9, total: 1 << 39, terms_len: 1 << 39, ticket: 64, fd: fd.as_raw_fd() };
+    assert!(node.result_blobs.open(std::process::id(), &extent).is_err());
+    let whole = Extent { total: 4096, terms_len: 0, ..extent };
+    nix::unistd::write(&fd, &[1; 4096]).unwrap();
+    assert!(node.result_blobs.open(std::process::id(), &whole).is_ok());
+}
+
+#[test]
+fn many_small_results_leave_few_mappings() {
+    use std::os::fd::AsRawFd;
+    let (node, _handshake) = NodeLink::create(geometry()).unwrap();
+    for serial in 0..1000 {
+        let fd = hole(c"many-small", 4096);
+        nix::unistd::write(&fd, &[1; 4096]).unwrap();
+        let extent = Extent { offset: serial, total: 100, terms_len: 0, ticket: 64, fd: fd.as_raw_fd() };
+        node.result_blobs.open(std::process::id(), &extent).unwrap();
+    }
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    assert!((1..=128).contains(&maps.lines().filter(|line| line.contains("many-small")).count()));
+}
+
+#[test]
+fn a_peer_that_rings_without_pause_does_not_hold_the_listener() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (ringer, listener) = shm_proto::bell::pipe_pair().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = nix::unistd::write(&ringer, &[1; 4096]);
+                }
+            });
+        }
+        for _ in 0..200 {
+            listener.drain().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn the_worker_can_neither_write_down_nor_truncate_up() {
     let (_node, handshake) = NodeLink::create(geometry()).unwrap();

@@ -118,6 +118,9 @@ functions! {
         text.len() as c_int + 1
     }
     fn enif_is_atom(_env: EnvPtr, word: Word) -> c_int { term::get(word); term::is_atom(word).into() }
+    fn enif_is_pid(_env: EnvPtr, word: Word) -> c_int {
+        (term::is_pid(word) || matches!(term::get(word), Some(Term::External(bytes)) if bytes[0] == 88)).into()
+    }
     fn enif_is_list(_env: EnvPtr, word: Word) -> c_int { (word == NIL || matches!(term::get(word), Some(Term::Cons(..)))).into() }
     fn enif_is_ref(_env: EnvPtr, word: Word) -> c_int {
         match term::get(word) {

@@ -254,7 +254,7 @@ impl Decoder<'_> {
             Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
             Token::Map(0) => self.close(Container::Map, &[], &mut Vec::new())?,
             Token::List(count) => return Ok(open(Container::List, count.into())),
-            Token::Tuple(count) => return Ok(open(Container::Tuple, count.into())),
+            Token::Tuple(count) => return tuple(count),
             Token::Map(count) => return Ok(open(Container::Map, 2 * u64::from(count))),
             token => return self.rare(token),
         };
@@ -288,7 +288,7 @@ impl Decoder<'_> {
             Token::Ndarray { dtype, shape } => self.ndarray(dtype, shape)?,
             Token::AsTuple => match self.reader.next()? {
                 Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
-                Token::Tuple(count) => return Ok(open(Container::Tuple, count.into())),
+                Token::Tuple(count) => return tuple(count),
                 _ => return Err(corrupt("tuple mark without a tuple")),
             },
             _ => return Err(corrupt("unexpected token")),
@@ -374,6 +374,14 @@ impl Decoder<'_> {
         };
         Ok(beam::tuple(self.env, [self.words.ndarray, dtype, shape, data]))
     }
+}
+
+/// Elements of the BEAM's largest tuple.
+const MAX_ARITY: u32 = (1 << 24) - 1;
+
+#[inline]
+fn tuple(count: u32) -> Result<Step, DecodeError> {
+    if count > MAX_ARITY { Err(DecodeError::Refused(Refusal::Size)) } else { Ok(open(Container::Tuple, count.into())) }
 }
 
 #[inline]

@@ -56,6 +56,9 @@ fn failed(reason: Raw) -> (bool, Raw) {
     (false, reason)
 }
 
+/// Causes of one exception: several times as many as a worker sends.
+const MAX_CAUSES: usize = 256;
+
 /// One exception of a chain.
 struct Raised<'a> {
     name: &'a str,
@@ -76,7 +79,8 @@ fn exception(env: EnvPtr, bytes: &[u8], options: Options) -> Result<Raw, DecodeE
     loop {
         match reader.u8()? {
             0 => break,
-            1 => chain.push(Raised::read(reader)?),
+            1 if chain.len() < MAX_CAUSES => chain.push(Raised::read(reader)?),
+            1 => return Err(DecodeError::Corrupt(Corrupt("too many causes"))),
             _ => return Err(DecodeError::Corrupt(Corrupt("unknown cause"))),
         }
     }

@@ -35,6 +35,8 @@ mod reset;
 mod script;
 mod stream;
 mod value;
+#[cfg(fuzzing)]
+pub use value::fuzzing;
 
 mod module;
 mod object;

@@ -15,6 +15,8 @@ mod decode_leaf;
 mod encode;
 mod encode_leaf;
 mod extent;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inspect;
 mod interp;
 mod lazy;

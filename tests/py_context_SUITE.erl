@@ -11,7 +11,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [
         bind, bind_again, contexts, contexts_elsewhere, functions, bad_arguments, with_context, with_context_in_bound, fresh, pool_option,
-        pool_of_one, interrupt, streams, streams_keep_workers, clean_namespace, surroundings, cycles, handles, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
+        pool_of_one, interrupt, streams, streams_keep_workers, clean_namespace, surroundings, cycles, handles, handles_stay, foreign_handles, owner_dies, owner_dies_in_call, unbind_cancels, casts_end,
         stuck, growth, waits_for_release, unbound_stay_out, affinity, callbacks_inherit, worker_dies, context_worker_dies,
         event_loop, async_pool, exec_all_while_bound, many_owners, resize, server_restarts, stop_with_bindings
     ].
@@ -327,6 +327,29 @@ handles(_) ->
     py_test:until(fun() -> lists:all(fun(#{handles := N}) -> N =:= 0 end, py:workers()) end),
     ok = py:release(Ref),
     ?assert(lists:all(fun(#{handles := N}) -> N =:= 0 end, py:workers())).
+
+%% What a request leaves in a worker that was claimed while it ran stays: the binding waits.
+handles_stay(_) ->
+    ok = py:exec_all(<<"
+        def late_list():
+            import time
+            time.sleep(0.3)
+            return [1, 2]
+    ">>),
+    ok = py_pool:resize(default, ?MAX),
+    Refs = [py:spawn_call('__main__', late_list, [], #{}, #{return => ref}) || _ <- lists:seq(1, ?MAX)],
+    py_test:until(fun() -> lists:all(fun(#{in_flight := N}) -> N =:= 1 end, [W || #{pool := default} = W <- py:workers()]) end),
+    %% A worker with something to do is claimed, since there may be no more of them.
+    Self = self(),
+    Binder = spawn_link(fun() ->
+        {ok, Context} = py:bind(new),
+        Self ! {bound, self()},
+        receive unbind -> ok = py:unbind(Context) end
+    end),
+    Lists = [element(2, py:await(Ref)) || Ref <- Refs],
+    ?assertEqual(lists:duplicate(?MAX, {ok, [1, 2]}), [py:to_term(List) || List <- Lists]),
+    _ = [ok = py:release(List) || List <- Lists],
+    receive {bound, Binder} -> Binder ! unbind end.
 
 %% A worker that keeps objects for others is not bound; a binding takes no other worker's handles.
 foreign_handles(_) ->

@@ -151,9 +151,28 @@ impl Lease {
         self.ended.store(true, Ordering::Release);
         let Ok(worker) = self.worker() else { return };
         worker.handles().renew();
-        if !worker.seat().leave(number) {
-            return;
+        if worker.seat().leave(number) {
+            Lease::reopen(env, &worker);
         }
+    }
+
+    /// Gives the worker of a binding that nobody has used yet back to its pools, if requests that ran in it have left objects
+    /// for handles there: those stay. Returns false, and does nothing, if it keeps none.
+    pub fn hand_back(&self, env: EnvPtr) -> bool {
+        let (Hold::Binding(number), Ok(worker)) = (self.hold, self.worker()) else { return false };
+        if worker.handles().live() == 0 {
+            return false;
+        }
+        self.ended.store(true, Ordering::Release);
+        worker.seat().handed_back.store(number, Ordering::SeqCst);
+        if worker.seat().leave(number) {
+            Lease::reopen(env, &worker);
+        }
+        true
+    }
+
+    /// The worker takes requests of its pools again.
+    fn reopen(env: EnvPtr, worker: &Incarnation) {
         for pool in worker.pools().into_iter().filter_map(Pool::find) {
             for parked in pool.take_parked() {
                 teardown::republish(env, &pool, parked);
@@ -168,6 +187,8 @@ impl Lease {
 pub struct Seat {
     /// `number << 1 | ending` of the binding, 0: none.
     word: AtomicU64,
+    /// The number of the last binding that was handed back.
+    handed_back: AtomicU64,
     /// Processes that keep coming to the worker.
     pub ties: Census,
     binding: Mutex<Option<Owned<Lease>>>,
@@ -196,6 +217,12 @@ impl Seat {
             Access::Binding(number) => (word == number << 1).then_some(number),
             Access::Tie(epoch) => (word == 0 && self.ties.is_current(epoch)).then_some(0),
         }
+    }
+
+    /// Whether requests of a binding are to be cancelled. Calls of methods become part of a binding that is handed back later:
+    /// those go on.
+    pub fn has_ended(&self, number: u64) -> bool {
+        self.admit(Access::Binding(number)).is_none() && self.handed_back.load(Ordering::SeqCst) != number
     }
 
     /// The binding's lease, for those who inherit it.

@@ -52,6 +52,7 @@ nifs! {
     "lease_idle"/1 Normal => lease_idle;
     "lease_interrupt"/1 DirtyCpu => lease_interrupt;
     "lease_free"/1 DirtyCpu => lease_free;
+    "lease_hand_back"/1 DirtyCpu => lease_hand_back;
     "worker_new"/1 DirtyIo => worker::new;
     "worker_watch"/2 Normal => worker::watch;
     "worker_attach"/2 Normal => worker::attach;
@@ -290,6 +291,11 @@ fn lease_interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
 fn lease_free(env: EnvPtr, args: &[Raw]) -> Raw {
     arg!(env, LEASE.get(env, args[0])).free(env);
     atoms().ok
+}
+
+/// D. As `lease_free`.
+fn lease_hand_back(env: EnvPtr, args: &[Raw]) -> Raw {
+    beam::boolean(arg!(env, LEASE.get(env, args[0])).hand_back(env))
 }
 
 /// N. Bounded by `NORMAL_BUDGET` bytes and the inline budget.

@@ -352,7 +352,7 @@ impl Submission<'_> {
             // A process can end while it runs here, and its monitor fired before there was anything to cancel.
             janitor::push(Job::CallerDown(entry.index(), generation));
         }
-        if binding != 0 && worker.seat().admit(Access::Binding(binding)).is_none() {
+        if binding != 0 && worker.seat().has_ended(binding) {
             // It ended while this was published, perhaps after the look at its requests.
             janitor::push(Job::EndBinding(worker.clone(), binding));
         }

@@ -64,37 +64,14 @@ define() ->
             return len(gc.get_objects())
     ">>).
 
-%% What the node and its workers hold, each of which must be nothing when nobody waits for an answer.
-held() ->
-    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
-    Workers = [py_nif:worker_info(Worker) || {_, _, Worker, _, #{state := ready}} <- py_pool:workers()],
-    Native = maps:with([slab_in_use, waiting, leases, blobs], py_nif:nif_info()),
-    Native#{
-        permits => py_nif:permits(),
-        callbacks => map_size(sys:get_state(py_callback)),
-        web_streams => ets:info(py_asgi_streams, size),
-        in_flight => lists:sum([N || #{in_flight := N} <- Workers]),
-        handles => lists:sum([N || #{handles := N} <- Workers]),
-        objects => lists:sum([N || #{objects := N} <- Workers]),
-        streams => lists:sum([N || #{streams := N} <- Workers]),
-        boxes => lists:sum(on_workers(<<"boxes()">>)),
-        tasks => lists:sum(on_workers(<<"len([t for t in __import__('gc').get_objects() if isinstance(t, asyncio.Task) and not t.done()])">>))
-    }.
-
-%% In the order of the workers' numbers.
-on_workers(Code) ->
-    [
-        begin
-            {ok, Value} = py_request:sync(Worker, {eval, Code, []}, 20000, 0),
-            Value
-        end
-     || {_, Pool, Worker, _, #{state := ready}} <- lists:sort(py_pool:workers()), Pool =:= default orelse Pool =:= async
-    ].
-
 nothing_held() ->
+    py_health:nothing_held(),
     py_test:until(fun() ->
-        Held = held(),
-        lists:all(fun(N) -> N =:= 0 end, maps:values(Held)) orelse Held
+        Left = {
+            lists:sum(py_health:on_workers(<<"boxes()">>)),
+            lists:sum(py_health:on_workers(<<"len([t for t in gc.get_objects() if isinstance(t, asyncio.Task) and not t.done()])">>))
+        },
+        Left =:= {0, 0} orelse {boxes_and_tasks, Left}
     end).
 
 %% covers: guarantee:caller_death, guarantee:nothing_left
@@ -103,10 +80,10 @@ killed_callers(_) ->
     Before = py_test:os_pids(default),
     ok = storm(500),
     nothing_held(),
-    Objects = on_workers(<<"objects()">>),
+    Objects = py_health:on_workers(<<"objects()">>),
     ok = storm(number("PY_LEAK_CALLERS", "10000")),
     nothing_held(),
-    After = on_workers(<<"objects()">>),
+    After = py_health:on_workers(<<"objects()">>),
     ct:pal("Python objects of each worker before ~p and after ~p", [Objects, After]),
     %% Caches and free lists differ a little.
     [?assert(B < A + 1000) || {A, B} <- lists:zip(Objects, After)],
@@ -228,13 +205,12 @@ restarts(_) ->
     py_test:stop(),
     Files = shared_files(),
     _ = [run_once() || _ <- lists:seq(1, 5)],
-    Before = node_holds(),
+    Before = py_health:node_holds(),
     Starts = number("PY_LEAK_STARTS", "50"),
     _ = [run_once() || _ <- lists:seq(1, Starts)],
-    %% What threads and processes of the system leave goes at its own pace.
-    py_test:until(fun() -> maps:without([rss], node_holds()) =:= maps:without([rss], Before) orelse node_holds() end),
+    py_health:as_before(Before),
     #{rss := RssBefore} = Before,
-    #{rss := RssAfter} = node_holds(),
+    #{rss := RssAfter} = py_health:node_holds(),
     ct:pal("~b starts: ~p, then ~b KiB resident", [Starts, Before, RssAfter]),
     %% One incarnation's memory, lost each time, would be more than a hundred times that.
     ?assert(RssAfter - RssBefore < 20000),
@@ -263,32 +239,6 @@ run_once() ->
     %% As a program would leave it behind.
     ok = py_pool:start_pool(left_behind, #{num_workers => 1}),
     py_test:stop().
-
-node_holds() ->
-    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
-    #{
-        processes => length(processes()),
-        ports => length(erlang:ports()),
-        tables => length(ets:all()),
-        terms => length([K || {K, _} <- persistent_term:get(), is_ours(K)]),
-        atoms => erlang:system_info(atom_count),
-        descriptors => length(element(2, file:list_dir("/proc/self/fd"))),
-        threads => length(element(2, file:list_dir("/proc/self/task"))),
-        memfds => length([Line || Line <- lines("/proc/self/maps"), string:find(Line, "memfd:") =/= nomatch]),
-        rss => resident()
-    }.
-
-is_ours({Key, _}) -> lists:prefix("py_", atom_to_list(Key));
-is_ours(Key) when is_atom(Key) -> lists:prefix("py_", atom_to_list(Key));
-is_ours(_) -> false.
-
-lines(File) ->
-    {ok, Bytes} = file:read_file(File),
-    binary:split(Bytes, <<"\n">>, [global]).
-
-resident() ->
-    [Line] = [L || <<"VmRSS:", L/binary>> <- lines("/proc/self/status")],
-    binary_to_integer(hd(string:lexemes(Line, "\t kB"))).
 
 shared_files() ->
     lists:sort(filelib:wildcard("/dev/shm/*") ++ filelib:wildcard("/tmp/*erlang_python*")).

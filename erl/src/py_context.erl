@@ -284,6 +284,9 @@ handle_info({py_response, Ref, _}, State) ->
     {noreply, put_back(Ref, ok, State)};
 handle_info({py_error, Ref, Reason}, State) ->
     {noreply, put_back(Ref, {error, Reason}, State)};
+handle_info({handed_back, Context}, #state{bindings = Bindings} = State) ->
+    #{Context := Binding} = Bindings,
+    {noreply, over(Context, Binding, State)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{waiting = Waiting, bindings = Bindings} = State) ->
     case {lists:keytake(Monitor, #waiting.monitor, Waiting), [{C, B} || {C, #binding{monitor = M} = B} <- maps:to_list(Bindings), M =:= Monitor]} of
         {{value, #waiting{timer = Timer}, Rest}, _} ->
@@ -423,7 +426,20 @@ emptied(Context, Binding) ->
     end.
 
 -spec reset(context(), #binding{}) -> #binding{}.
+reset(Context, #binding{phase = {preparing, One}} = Binding) ->
+    case py_nif:lease_hand_back(Context) of
+        true ->
+            %% What ran there when it was claimed has left an object with somebody.
+            self() ! {handed_back, Context},
+            Binding#binding{phase = {preparing, One#waiting{state = new}}};
+        false ->
+            put_state_back(Context, Binding)
+    end;
 reset(Context, Binding) ->
+    put_state_back(Context, Binding).
+
+-spec put_state_back(context(), #binding{}) -> #binding{}.
+put_state_back(Context, Binding) ->
     {Ref, _} = py_request:async(Context, {reset}, ?RESET_LIMIT, py_options:of_node()),
     Binding#binding{reset = Ref}.
 
@@ -441,10 +457,15 @@ put_back(Context, #binding{phase = {preparing, One}} = Binding, ok, #state{bindi
     true = ets:update_element(?TABLE, Context, {4, true}),
     gen_server:reply(From, {ok, Context}),
     State#state{bindings = Bindings#{Context := Binding#binding{phase = bound}}};
-put_back(Context, #binding{phase = Phase, pool = Pool}, Outcome, #state{bindings = Bindings, waiting = Waiting} = State) ->
+put_back(Context, Binding, Outcome, State) ->
     %% A worker whose state cannot be put back is replaced.
     _ = [py_nif:worker_kill(Context, reset_failed) || Outcome =/= ok],
     ok = py_nif:lease_free(Context),
+    over(Context, Binding, State).
+
+%% The binding is no more; who waited for it waits again.
+-spec over(context(), #binding{}, #state{}) -> #state{}.
+over(Context, #binding{phase = Phase, pool = Pool}, #state{bindings = Bindings, waiting = Waiting} = State) ->
     ok = py_pool:notify(Pool, spare),
     true = ets:delete(?TABLE, Context),
     Again = [One || {preparing, One} <- [Phase]],

@@ -10,7 +10,7 @@
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
 -export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
--export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1]).
+-export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1, lease_hand_back/1]).
 -export([stream_credit/2, stream_took/1, stream_rest/1]).
 -export([is_handle/1, release_handle/1]).
 -export([callback_enter/1, callback_reply/2, callback_reply_dirty/2]).
@@ -146,6 +146,10 @@ lease_interrupt(_Binding) -> erlang:nif_error(not_loaded).
 %% @doc The worker takes unbound work again; the handles of its objects stand for nothing.
 -spec lease_free(lease()) -> ok.
 lease_free(_Binding) -> erlang:nif_error(not_loaded).
+
+%% @doc Gives the worker of a binding that nobody has used yet back, if it has come to keep objects for handles: those stay.
+-spec lease_hand_back(lease()) -> boolean().
+lease_hand_back(_Binding) -> erlang:nif_error(not_loaded).
 
 %% @doc Kills the worker and its process group; callers see `{worker_down, Reason}'.
 -spec worker_kill(worker() | lease(), atom()) -> ok.

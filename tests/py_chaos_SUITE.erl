@@ -1,0 +1,125 @@
+%% Workers die all the time, in every way, under every kind of work: each request has exactly one answer, the right one or
+%% that its worker went, nothing runs twice, and at the end everything is as it was.
+%% PY_CHAOS_DEATHS sets how many workers die (default 150), PY_CHAOS_SEED which faults and which work are chosen.
+-module(py_chaos_SUITE).
+
+-compile([export_all, nowarn_export_all]).
+-include_lib("stdlib/include/assert.hrl").
+-include_lib("common_test/include/ct.hrl").
+
+-define(CLIENTS, 40).
+-define(POOLS, [default, async, parallel, load_threads]).
+
+suite() -> [{timetrap, {seconds, 120 + deaths()}}].
+
+all() -> [chaos, replacement].
+
+init_per_suite(Config) ->
+    Seed = number("PY_CHAOS_SEED", erlang:system_time(second)),
+    ct:pal("PY_CHAOS_SEED=~b PY_CHAOS_DEATHS=~b", [Seed, deaths()]),
+    _ = py_load:prepare(?config(priv_dir, Config)),
+    ok = py_test:start(py_load:pool_options()),
+    %% A log of thousands of deaths, each of which is wanted, says nothing.
+    ok = logger:set_module_level(py_worker, error),
+    [{seed, Seed} | Config].
+
+end_per_suite(_Config) ->
+    ok = logger:unset_module_level(py_worker),
+    py_test:stop().
+
+deaths() -> number("PY_CHAOS_DEATHS", 150).
+
+number(Variable, Default) ->
+    case os:getenv(Variable) of
+        false -> Default;
+        Text -> list_to_integer(Text)
+    end.
+
+%% covers: guarantee:one_answer, guarantee:crash, guarantee:nothing_left
+chaos(Config) ->
+    Seed = ?config(seed, Config),
+    %% Whatever is loaded or made at its first use.
+    _ = storm(20, Seed),
+    ok = fresh(),
+    Before = py_health:node_holds(),
+    Size = max(75, deaths() div 20),
+    {Time, Rounds} = timer:tc(fun() -> [storm(min(Size, deaths() - Done), Seed + Done + 1) || Done <- lists:seq(0, deaths() - 1, Size)] end),
+    ok = fresh(),
+    #{rss := RssBefore} = Before,
+    #{rss := RssAfter} = py_health:node_holds(),
+    {Ended, Caused} = lists:unzip(Rounds),
+    Sum = fun(Maps) -> lists:foldl(fun(Map, All) -> maps:merge_with(fun(_, A, B) -> A + B end, Map, All) end, #{}, Maps) end,
+    All = Sum(Ended),
+    ct:pal("~b deaths in ~b s, ~b pieces of work, of them ~b ended by a death~n~nfaults: ~tp~n~nwork: ~tp~n~nresident before and after: ~b and ~b KiB", [
+        deaths(), Time div 1000000, lists:sum(maps:values(All)), lists:sum([N || {{_, {worker_down, _}}, N} <- maps:to_list(All)]),
+        lists:sort(maps:to_list(Sum(Caused))), lists:sort(maps:to_list(All)), RssBefore, RssAfter
+    ]),
+    py_health:as_before(Before).
+
+%% One round: the load runs, so many workers die, the load ends and is found right.
+storm(Deaths, Seed) ->
+    Load = py_load:start(#{clients => ?CLIENTS, seed => Seed}),
+    Faults = py_faults:run(#{deaths => Deaths, seed => Seed, places => 3, pools => ?POOLS}),
+    Work = py_load:stop(Load),
+    %% Bindings make the pool grow.
+    ok = py_pool:resize(default, 4),
+    _ = [py_test:whole(Pool) || Pool <- ?POOLS],
+    py_test:until(fun() -> length(py_test:os_pids(default)) =:= 4 orelse py:workers() end),
+    {Work, Faults}.
+
+%% All workers are exchanged: those that have served keep segments for the next large payload.
+fresh() ->
+    Ready = fun() -> [OsPid || Pool <- ?POOLS, OsPid <- py_test:os_pids(Pool)] end,
+    Pids = Ready(),
+    _ = [ok = py_test:kill("KILL", OsPid) || OsPid <- Pids],
+    py_test:until(fun() -> length(Ready()) =:= length(Pids) andalso Ready() -- Pids =:= Ready() end),
+    _ = [py_test:whole(Pool) || Pool <- ?POOLS],
+    py_health:nothing_held().
+
+%% A dead worker is replaced nearly as fast as one starts.
+%% covers: guarantee:crash
+replacement(_) ->
+    Good = lists:any(
+        fun(_) ->
+            {Starts, Replacements} = lists:unzip(lists:append([starts_and_replacements() || _ <- lists:seq(1, 10)])),
+            ct:pal("ms of a start and of a replacement: median ~.1f and ~.1f, most ~.1f and ~.1f", [
+                median(Starts), median(Replacements), lists:max(Starts), lists:max(Replacements)
+            ]),
+            median(Replacements) =< 1.5 * median(Starts)
+        end,
+        lists:seq(1, 3)
+    ),
+    ?assert(Good).
+
+%% Two of each, in turns. A worker that dies sooner than a second after its start counts as one that cannot stay up, which makes no
+%% difference the first time.
+starts_and_replacements() ->
+    Pool = replacement,
+    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
+    Killer = py_faults:killer(),
+    Times = [
+        begin
+            {Start, ok} = timer:tc(fun() -> py_pool:resize(Pool, Size) end),
+            Pids = py_test:os_pids(Pool),
+            Victim = lists:max(Pids),
+            {Replacement, ok} = timer:tc(fun() ->
+                ok = py_faults:send(Killer, "KILL", Victim),
+                replaced(Pool, Size, Victim)
+            end),
+            {Start / 1000, Replacement / 1000}
+        end
+     || Size <- [2, 3]
+    ],
+    port_close(Killer),
+    ok = py_pool:stop_pool(Pool),
+    Times.
+
+replaced(Pool, Size, Victim) ->
+    Pids = py_test:os_pids(Pool),
+    case length(Pids) =:= Size andalso not lists:member(Victim, Pids) of
+        true -> ok;
+        false -> receive after 1 -> replaced(Pool, Size, Victim) end
+    end.
+
+median(List) ->
+    lists:nth((length(List) + 1) div 2, lists:sort(List)).

@@ -28,7 +28,6 @@ init_per_testcase(_Case, Config) ->
 end_per_testcase(_Case, _Config) ->
     py:unbind(),
     _ = py_pool:stop_pool(own),
-    [] = py_test:mailbox(),
     ok.
 
 %% Requests of the setting `test', as py_exec_log takes them: sys.setting becomes a value.

@@ -29,7 +29,6 @@ end_per_suite(_Config) ->
 
 end_per_testcase(_Case, _Config) ->
     py_test:settled(),
-    [] = py_test:mailbox(),
     py:unbind().
 
 %% covers: py:call_async/3, message:py_response, message:py_error

@@ -21,7 +21,6 @@ end_per_suite(_Config) ->
     py_test:stop().
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     py:unbind().
 
 %% covers: py:call/3,4,5

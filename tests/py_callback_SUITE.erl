@@ -39,7 +39,6 @@ init_per_testcase(_Case, Config) ->
     Config.
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     _ = [ok = py:unregister_function(Name) || {Name, _} <- ets:tab2list(py_callbacks)],
     py:unbind(),
     py_test:settled(),

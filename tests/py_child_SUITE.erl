@@ -55,7 +55,6 @@ end_per_testcase(Case, Config) ->
             [#{restarts := 0, in_flight := 0}] = [W || #{pool := P} = W <- py:workers(), P =:= Pool],
             {ok, 42} = py:eval(<<"erlang.double(21)">>, #{}, #{pool => Pool})
     end,
-    [] = py_test:mailbox(),
     py_test:settled().
 
 %% A module of a user: it begins with an import from erlang, and children of multiprocessing import it again.

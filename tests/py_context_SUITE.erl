@@ -35,7 +35,6 @@ end_per_testcase(_Case, _Config) ->
     ok = py:unbind(),
     none_bound(),
     py_test:settled(),
-    [] = py_test:mailbox(),
     ok = py_pool:resize(default, 2),
     py_test:until(fun() -> length(py_test:os_pids(default)) =:= 2 end).
 

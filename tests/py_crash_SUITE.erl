@@ -28,7 +28,6 @@ init_per_testcase(_Case, Config) ->
     Config.
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     py:unbind().
 
 crash(Code) ->

@@ -25,7 +25,6 @@ init_per_testcase(_Case, Config) ->
 %% None of these costs a worker its life.
 end_per_testcase(_Case, Config) ->
     ?assertEqual(proplists:get_value(workers, Config), py_test:os_pids(default)),
-    [] = py_test:mailbox(),
     py:unbind().
 
 %% covers: error:exception

@@ -53,7 +53,6 @@ init_per_testcase(_Case, Config) ->
     Config.
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     py:unbind(),
     nothing_left().
 

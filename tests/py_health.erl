@@ -1,7 +1,7 @@
 %% What the node and its workers hold: nothing while nobody waits for an answer, and the same before and after.
 -module(py_health).
 
--export([held/0, nothing_held/0, on_workers/1]).
+-export([held/0, nothing_held/0, nothing_left/0, on_workers/1]).
 -export([node_holds/0, as_before/1, lines/1, resident/1, children/0]).
 
 %% What there is of requests in flight, each of which must be nothing when nobody waits for an answer.
@@ -28,6 +28,19 @@ nothing_held() ->
         lists:all(fun(N) -> N =:= 0 end, maps:values(Held)) orelse Held
     end).
 
+%% Waits until the application, which has stopped, has left nothing.
+nothing_left() ->
+    py_test:until(fun() ->
+        %% A mapping goes with the last term that refers to it, wherever that lies.
+        _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+        Left = (maps:with([slab_in_use, waiting, readers, mappings, incarnations], py_nif:nif_info()))#{
+            running => length([erlang_python || {erlang_python, _, _} <- application:which_applications()]),
+            permits => py_nif:permits(),
+            terms => length(our_terms())
+        },
+        lists:all(fun(N) -> N =:= 0 end, maps:values(Left)) orelse Left
+    end).
+
 %% The value of an expression in every worker of the pools `default' and `async', in the order of their numbers.
 on_workers(Code) ->
     [
@@ -45,7 +58,7 @@ node_holds() ->
         processes => length(processes()),
         ports => length(erlang:ports()),
         tables => length(ets:all()),
-        terms => length([K || {K, _} <- persistent_term:get(), is_ours(K)]),
+        terms => length(our_terms()),
         atoms => erlang:system_info(atom_count),
         descriptors => length(element(2, file:list_dir("/proc/self/fd"))),
         threads => length(element(2, file:list_dir("/proc/self/task"))),
@@ -62,6 +75,9 @@ as_before(Before) ->
         Now = maps:with(maps:keys(Counted), node_holds()),
         Now =:= Counted orelse {Counted, Now}
     end).
+
+our_terms() ->
+    [Key || {Key, _} <- persistent_term:get(), is_ours(Key)].
 
 is_ours({Key, _}) -> lists:prefix("py_", atom_to_list(Key));
 is_ours(Key) when is_atom(Key) -> lists:prefix("py_", atom_to_list(Key));

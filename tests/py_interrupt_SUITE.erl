@@ -18,7 +18,6 @@ end_per_suite(_Config) ->
     py_test:stop().
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     _ = py:unregister_function(hold),
     py_test:settled().
 

@@ -54,10 +54,10 @@ start(#{clients := Count, seed := Seed}) ->
 
 %% Numbers are never used twice in one journal.
 numbers() ->
-    case persistent_term:get(?MODULE, none) of
+    case persistent_term:get(load_numbers, none) of
         none ->
             Numbers = atomics:new(1, []),
-            persistent_term:put(?MODULE, Numbers),
+            persistent_term:put(load_numbers, Numbers),
             Numbers;
         Numbers ->
             Numbers
@@ -137,7 +137,7 @@ bucket(Time) ->
 note(Kind, ok, Number, #client{done = Done} = Client) ->
     tallied({Kind, ok}, Client#client{done = [Number | Done]});
 note(Kind, {ok, Numbers, Down}, _, #client{done = Done} = Client) ->
-    lists:foldl(fun(Key, C) -> tallied(Key, C) end, Client#client{done = Numbers ++ Done}, [{Kind, ok} | lists:duplicate(Down, {Kind, {worker_down, one_of}})]);
+    lists:foldl(fun(Key, C) -> tallied(Key, C) end, Client#client{done = Numbers ++ Done}, [{Kind, ok} | lists:duplicate(Down, {Kind, {worker_down, in_part}})]);
 note(Kind, Outcome, _, Client) ->
     tallied({Kind, Outcome}, Client).
 
@@ -153,7 +153,7 @@ kinds() ->
 pick(List) ->
     lists:nth(rand:uniform(length(List)), List).
 
-%% Each kind of work returns `ok' for the right answer (the numbers of right answers and how many went with their worker, where it is several pieces) or how else it ended, which must be a
+%% Each kind of work returns `ok' for the right answer (the numbers of right answers and how many had none, where it is several pieces) or how else it ended, which must be a
 %% way in which such work may end.
 
 work(add, N) ->
@@ -302,6 +302,9 @@ bytes(Size) ->
 %% The answer of one request.
 answer(Value, {ok, Value}) -> ok;
 answer(_, {error, {worker_down, Reason}}) -> {worker_down, Reason};
+%% In a worker that is being ended by want of memory.
+answer(_, {error, {'MemoryError', _}}) -> no_memory;
+answer(_, {error, {'RuntimeError', "can't start new thread"}}) -> no_memory;
 answer(Expected, Other) -> error({wrong_answer, Expected, Other}).
 
 ends(Ways, {error, {worker_down, Reason}}) -> true = lists:member(worker_down, Ways), {worker_down, Reason};
@@ -334,7 +337,7 @@ collect(Refs) ->
 collected(Ref, Result, Refs) ->
     case answer(maps:get(Ref, Refs), Result) of
         ok -> [Ref | collect(maps:remove(Ref, Refs))];
-        {worker_down, _} -> collect(maps:remove(Ref, Refs))
+        _ -> collect(maps:remove(Ref, Refs))
     end.
 
 taken(Ref, At, Count, Size) ->

@@ -32,7 +32,6 @@ init_per_testcase(_Case, Config) ->
 
 end_per_testcase(_Case, _Config) ->
     _ = logger:remove_handler(?MODULE),
-    [] = py_test:mailbox(),
     py_test:settled().
 
 %% The handler.

@@ -46,8 +46,7 @@ one_executor() ->
     [interrupted_sleepers, interrupted_readers, waiting_neighbour_finishes, queued_timeouts, background_thread, alarm_in_idle_worker, sqlite_connection].
 
 end_per_testcase(Case, _Config) ->
-    _ = py_pool:stop_pool(Case),
-    [] = py_test:mailbox().
+    _ = py_pool:stop_pool(Case).
 
 code() ->
     <<"

@@ -47,7 +47,6 @@ end_per_suite(_Config) ->
     py_test:stop().
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     py_test:settled().
 
 rounds() ->

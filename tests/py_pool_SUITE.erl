@@ -26,7 +26,6 @@ init_per_testcase(Case, Config) ->
 
 end_per_testcase(Case, _Config) ->
     _ = py_pool:stop_pool(Case),
-    [] = py_test:mailbox(),
     ok.
 
 pool(Config) -> proplists:get_value(pool, Config).

@@ -31,8 +31,7 @@ end_per_suite(_Config) ->
 end_per_testcase(_Case, _Config) ->
     py:unbind(),
     py_test:settled(),
-    streams(0),
-    [] = py_test:mailbox().
+    streams(0).
 
 start_pool(Name, Options) ->
     py_pool:start_pool(Name, Options#{preload => py_stream_code:python()}).

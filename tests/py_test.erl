@@ -43,11 +43,7 @@ stop() ->
     Workers = os_pids(),
     ok = application:stop(erlang_python),
     clear_env(),
-    %% A mapping goes with the last term that refers to it, wherever that lies.
-    until(fun() ->
-        _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
-        maps:with([readers, mappings], py_nif:nif_info()) =:= #{readers => 0, mappings => 0}
-    end),
+    py_health:nothing_left(),
     until(fun() -> not lists:any(fun alive/1, Workers) end),
     ok.
 

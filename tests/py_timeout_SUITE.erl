@@ -26,7 +26,6 @@ init_per_testcase(_Case, Config) ->
     [{workers, py_test:os_pids(default)} | Config].
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     py:unbind().
 
 %% Python still runs the same workers: the interruption cost none its life.

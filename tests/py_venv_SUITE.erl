@@ -31,7 +31,6 @@ init_per_testcase(_Case, Config) ->
 
 end_per_testcase(_Case, _Config) ->
     _ = py:deactivate_venv(),
-    [] = py_test:mailbox(),
     ok.
 
 %% An environment of the interpreter under test, with a package `where' that says where it is.

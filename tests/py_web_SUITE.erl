@@ -43,7 +43,6 @@ end_per_group(_Group, _Config) ->
 
 end_per_testcase(_Case, _Config) ->
     py_test:settled(),
-    [] = py_test:mailbox(),
     ok.
 
 %% Requests

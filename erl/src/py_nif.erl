@@ -5,7 +5,7 @@
 %% Users call {@link py}; this module is the contract between the Erlang part and the native one.
 -module(py_nif).
 
--export([start/0, stop/0, nif_info/0]).
+-export([start/0, stop/0, nif_info/0, diagnose/0]).
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
@@ -72,6 +72,10 @@ stop() -> erlang:nif_error(not_loaded).
 %% in arenas and in segments of their own; `waiting', callers in queues; `readers', `mappings' and `incarnations'.
 -spec nif_info() -> #{atom() => term()}.
 nif_info() -> erlang:nif_error(not_loaded).
+
+%% @doc What the library holds and what waits in it; waits for nobody. Shapes: {@link py_diagnose:report()}.
+-spec diagnose() -> #{atom() => term()}.
+diagnose() -> erlang:nif_error(not_loaded).
 
 %% @doc Makes an empty pool.
 -spec pool_new(atom(), #{inline_budget_us := non_neg_integer()}) -> pool().

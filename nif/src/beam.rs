@@ -160,6 +160,12 @@ pub fn binary(env: EnvPtr, bytes: &[u8]) -> Raw {
     term
 }
 
+/// Makes a list.
+pub fn list(env: EnvPtr, elements: &[Raw]) -> Raw {
+    // SAFETY: the slice outlives the call; its terms belong to `env` or are immediates (callers' duty).
+    unsafe { sys::enif_make_list_from_array(env, elements.as_ptr(), elements.len() as u32) }
+}
+
 /// Makes a map from pairs with distinct atom keys.
 pub fn map<const N: usize>(env: EnvPtr, pairs: [(&str, Raw); N]) -> Raw {
     let keys: [Raw; N] = std::array::from_fn(|i| atom(env, pairs[i].0));

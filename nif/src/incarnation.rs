@@ -486,6 +486,11 @@ impl CellPool {
         0
     }
 
+    /// Cells that are free.
+    pub fn free(&self) -> u32 {
+        self.free.load(Ordering::Relaxed).count_ones()
+    }
+
     /// Gives a cell back.
     #[inline]
     pub fn release(&self, cell: u64) {

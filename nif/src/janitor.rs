@@ -47,6 +47,11 @@ pub fn push(job: Job) {
     }
 }
 
+/// Jobs that wait.
+pub fn waiting() -> usize {
+    JOBS.len()
+}
+
 /// Starts the thread if it does not run. Returns whether it runs.
 pub fn start() -> bool {
     let mut slot = THREAD.lock().unwrap_or_else(|e| e.into_inner());

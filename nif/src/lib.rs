@@ -11,6 +11,7 @@ mod beam;
 mod callback;
 mod cancel;
 mod census;
+mod diagnose;
 mod estimate;
 mod extent;
 #[cfg(fuzzing)]

@@ -12,7 +12,7 @@ use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
-use crate::{backend, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
+use crate::{backend, diagnose, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +39,7 @@ nifs! {
     "start"/0 DirtyIo => start;
     "stop"/0 DirtyIo => stop;
     "nif_info"/0 DirtyCpu => nif_info;
+    "diagnose"/0 DirtyCpu => diagnose;
     "pool_new"/2 Normal => pool_new;
     "pool_add"/2 DirtyCpu => pool_add;
     "pool_remove"/2 Normal => pool_remove;
@@ -172,6 +173,11 @@ fn nif_info(env: EnvPtr, _args: &[Raw]) -> Raw {
             ("blobs", beam::uint(env, blobs as u64)),
         ],
     )
+}
+
+/// D. Walks the slab; waits for nobody.
+fn diagnose(env: EnvPtr, _args: &[Raw]) -> Raw {
+    diagnose::report(env)
 }
 
 /// N. Constant.

@@ -28,6 +28,11 @@ pub fn incarnations() -> Vec<Arc<Incarnation>> {
     INCARNATIONS.read().unwrap_or_else(|e| e.into_inner()).values().cloned().collect()
 }
 
+/// All incarnations, unless somebody holds the table.
+pub fn try_incarnations() -> Option<Vec<Arc<Incarnation>>> {
+    INCARNATIONS.try_read().ok().map(|table| table.values().cloned().collect())
+}
+
 /// Remembers a reader thread; joins those that have ended.
 pub fn add_reader(handle: JoinHandle<()>) {
     let ended: Vec<_> = {

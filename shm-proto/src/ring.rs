@@ -47,6 +47,13 @@ impl RingMemory {
         RingMemory::new(Words::heap(capacity), Bytes::heap(capacity * SLOT), Words::heap(1))
     }
 
+    /// Where the consumer is, as it last said, and whether a record or padding is ready there. For display: a hostile side
+    /// may have written anything.
+    pub fn look(&self) -> (u64, bool) {
+        let head = self.head.at(0).load(Ordering::Acquire).max(self.capacity());
+        (head, self.commits.at(self.index(head)).load(Ordering::Relaxed) >> 16 == head)
+    }
+
     fn capacity(&self) -> u64 {
         self.commits.len() as u64
     }

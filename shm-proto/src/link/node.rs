@@ -111,6 +111,11 @@ impl NodeLink {
         Ok((link, handshake))
     }
 
+    /// How far responses are handled, and whether more of them are ready.
+    pub fn look_at_responses(&self) -> (u64, bool) {
+        self.shared.response_ring().look()
+    }
+
     /// Sets how many bytes of idle memory for large payloads this side keeps in each direction.
     pub fn keep_blobs(&self, bytes: usize) {
         self.request_blobs.set_cache_limit(bytes);

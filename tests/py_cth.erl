@@ -1,0 +1,70 @@
+%% What every suite shares: a case that fails says what the node was doing, and a suite ends with nothing left.
+%%
+%% A case must leave nothing in its mailbox. While the application runs after the last case of a suite, nothing may be in flight; after
+%% the end of the suite it must have stopped and have left no thread, no segment and no process.
+-module(py_cth).
+
+-export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, pre_end_per_suite/3, post_end_per_suite/4]).
+
+%% Who will report that the case hangs, and the suite and case of the last report.
+-record(state, {watchdog = none, reported = none}).
+
+init(_Id, _Options) ->
+    {ok, #state{}}.
+
+%% What a case that hangs waits for must be seen before its time is over: then its process is ended, and its work with it.
+pre_init_per_testcase(Suite, Case, Config, State) ->
+    Limit =
+        case lists:keyfind(timetrap, 1, Suite:suite()) of
+            {timetrap, {seconds, Seconds}} -> Seconds * 1000;
+            {timetrap, {minutes, Minutes}} -> Minutes * 60000
+        end,
+    {Config, State#state{watchdog = spawn(fun() -> receive after Limit - Limit div 10 -> print(Case, "hung") end end)}}.
+
+pre_end_per_testcase(Suite, Case, Config, State) ->
+    case proplists:get_value(tc_status, Config, ok) of
+        {failed, _} -> {Config, report(Suite, Case, State)};
+        _ -> {Config, State}
+    end.
+
+post_end_per_testcase(_Suite, _Case, _Config, Return, #state{watchdog = Watchdog} = State) ->
+    _ = [exit(Watchdog, kill) || is_pid(Watchdog)],
+    %% What a case has trapped is its own.
+    case [Message || Message <- py_test:mailbox(), element(1, Message) =/= 'EXIT'] of
+        [] -> {Return, State};
+        Left -> {failed(Return, {left_in_mailbox, Left}), State}
+    end.
+
+on_tc_fail(Suite, Case, _Reason, State) ->
+    report(Suite, Case, State).
+
+report(Suite, Case, #state{reported = {Suite, Case}} = State) ->
+    State;
+report(Suite, Case, State) ->
+    ok = print(Case, "failed"),
+    State#state{reported = {Suite, Case}}.
+
+print(Case, How) ->
+    ct:pal("What went on when ~ts ~ts:~n~tp", [name(Case), How, catch py:diagnose()]).
+
+name({Case, _Group}) -> name(Case);
+name(Case) -> atom_to_list(Case).
+
+pre_end_per_suite(_Suite, Config, State) ->
+    _ = [py_test:settled() || lists:keymember(erlang_python, 1, application:which_applications())],
+    {Config, State}.
+
+post_end_per_suite(_Suite, _Config, Return, State) ->
+    try py_health:nothing_left() of
+        ok -> {Return, State}
+    catch
+        _:Reason -> {failed(Return, Reason), State}
+    end.
+
+%% The first failure stays.
+failed({'EXIT', _} = Failed, _) -> Failed;
+failed({fail, _} = Failed, _) -> Failed;
+failed({failed, _} = Failed, _) -> Failed;
+failed({error, _} = Failed, _) -> Failed;
+failed({timetrap_timeout, _} = Failed, _) -> Failed;
+failed(_, Reason) -> {fail, Reason}.

@@ -7,7 +7,7 @@ export PYO3_NO_PYTHON = 1
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
 
-.PHONY: run test build native lint fmt bench loom fuzz fuzz-asan docs clean
+.PHONY: run test build native lint fmt bench soak loom fuzz fuzz-asan docs clean
 
 run: build
 	$(ERL) -eval 'py_demo:main(), halt().'
@@ -50,6 +50,11 @@ OPTIONS = \#{}
 bench: build
 	cargo bench --locked -p shm-proto -p py_host
 	$(ERL) -eval 'py_unified_bench:run_all($(OPTIONS)), halt().'
+
+# Everything at once for MINUTES, under deaths of workers; leaves bench/results/soak.svg and fails if anything grows.
+MINUTES = 5
+soak: build
+	PY_SOAK_MINUTES=$(MINUTES) rebar3 ct --suite tests/py_soak_SUITE
 
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom LOOM_MAX_PREEMPTIONS=3 \

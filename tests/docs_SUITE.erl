@@ -15,7 +15,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [every_page, links, elixir | [Case || {Case, _} <- pages()]].
+all() -> [every_page, links, named_tests, elixir | [Case || {Case, _} <- pages()]].
 
 pages() ->
     [
@@ -28,6 +28,7 @@ pages() ->
         {contexts, "docs/contexts-and-state.md"},
         {environments, "docs/environments.md"},
         {observability, "docs/observability.md"},
+        {reliability, "docs/reliability.md"},
         {asgi_wsgi, "docs/asgi-wsgi.md"},
         {migrating, "docs/migrating.md"}
     ].
@@ -61,6 +62,7 @@ callbacks(Config) -> page(callbacks, Config).
 contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
 observability(Config) -> page(observability, Config).
+reliability(Config) -> page(reliability, Config).
 asgi_wsgi(Config) -> page(asgi_wsgi, Config).
 migrating(Config) -> page(migrating, Config).
 
@@ -81,6 +83,18 @@ links(Config) ->
         not leads_somewhere(Link, File, Config)
     ],
     ?assertEqual([], Broken).
+
+%% Tests that prove what a page says are there.
+named_tests(Config) ->
+    Root = ?config(root, Config),
+    Named = [
+        {list_to_atom(Suite), list_to_atom(Case)}
+     || File <- filelib:wildcard("docs/*.md", Root), File =/= "docs/api-coverage.md",
+        {match, Found} <- [re:run(read(File, Config), "`(py_\\w+_SUITE):(\\w+)`", [global, {capture, all_but_first, list}])],
+        [Suite, Case] <- Found
+    ],
+    ?assertEqual([], [Name || {Suite, Case} = Name <- Named, {module, Suite} =/= code:ensure_loaded(Suite) orelse not erlang:function_exported(Suite, Case, 1)]),
+    ?assert(length(Named) > 20).
 
 links_of(Text) ->
     case re:run(Text, "\\]\\((?!https?://)([^)\\s]+)\\)", [global, {capture, all_but_first, list}]) of

@@ -59,7 +59,9 @@ chaos(Config) ->
 %% One round: the load runs, so many workers die, the load ends and is found right.
 storm(Deaths, Seed) ->
     Load = py_load:start(#{clients => ?CLIENTS, seed => Seed}),
-    Faults = py_faults:run(#{deaths => Deaths, seed => Seed, places => 3, pools => ?POOLS}),
+    Until = py_faults:restarts() + Deaths,
+    Over = fun() -> py_faults:restarts() >= Until end,
+    Faults = py_faults:run(#{over => Over, seed => Seed, places => 3, pools => ?POOLS, pause => 30}),
     Work = py_load:stop(Load),
     %% Bindings make the pool grow.
     ok = py_pool:resize(default, 4),

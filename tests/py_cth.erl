@@ -4,7 +4,7 @@
 %% the end of the suite it must have stopped and have left no thread, no segment and no process.
 -module(py_cth).
 
--export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, pre_end_per_suite/3, post_end_per_suite/4]).
+-export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, on_tc_skip/4, pre_end_per_suite/3, post_end_per_suite/4]).
 
 %% Who will report that the case hangs, and the suite and case of the last report.
 -record(state, {watchdog = none, reported = none}).
@@ -27,8 +27,8 @@ pre_end_per_testcase(Suite, Case, Config, State) ->
         _ -> {Config, State}
     end.
 
-post_end_per_testcase(_Suite, _Case, _Config, Return, #state{watchdog = Watchdog} = State) ->
-    _ = [exit(Watchdog, kill) || is_pid(Watchdog)],
+post_end_per_testcase(_Suite, _Case, _Config, Return, State0) ->
+    State = unwatched(State0),
     %% What a case has trapped is its own.
     case [Message || Message <- py_test:mailbox(), element(1, Message) =/= 'EXIT'] of
         [] -> {Return, State};
@@ -36,7 +36,16 @@ post_end_per_testcase(_Suite, _Case, _Config, Return, #state{watchdog = Watchdog
     end.
 
 on_tc_fail(Suite, Case, _Reason, State) ->
-    report(Suite, Case, State).
+    report(Suite, Case, unwatched(State)).
+
+on_tc_skip(_Suite, _Case, _Reason, State) ->
+    unwatched(State).
+
+unwatched(#state{watchdog = none} = State) ->
+    State;
+unwatched(#state{watchdog = Watchdog} = State) ->
+    true = exit(Watchdog, kill),
+    State#state{watchdog = none}.
 
 report(Suite, Case, #state{reported = {Suite, Case}} = State) ->
     State;

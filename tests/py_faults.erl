@@ -8,17 +8,15 @@
 -define(SIGNALS, ["KILL", "SEGV", "ABRT", "TERM", "BUS", "ILL"]).
 -define(WAYS, [<<"exit">>, <<"abort">>, <<"abort_in_c">>, <<"segfault">>, <<"out_of_memory">>, <<"kill">>]).
 
-%% Ends workers of the pools until so many have been replaced, at most one at each of so many places at once. How often each
-%% fault was caused.
-run(#{deaths := Deaths, seed := Seed, places := Places, pools := Pools} = Options) ->
+%% Ends workers of the pools until `over' says so, at most one at each of so many places at once, with random pauses of at most
+%% `pause' ms. How often each fault was caused.
+run(#{over := Over, seed := Seed, places := Places, pools := Pools, pause := Pause}) ->
     Killer = killer(),
     Seen = ets:new(seen, [public]),
-    Until = restarts() + Deaths,
-    Pause = maps:get(pause, Options, 30),
     Causes = [
         spawn_monitor(fun() ->
             _ = rand:seed(exsss, {Seed, Place, 2}),
-            exit({caused, cause(#{killer => Killer, seen => Seen, until => Until, pools => Pools, pause => Pause}, #{})})
+            exit({caused, cause(#{killer => Killer, seen => Seen, over => Over, pools => Pools, pause => Pause}, #{})})
         end)
      || Place <- lists:seq(1, Places)
     ],
@@ -40,8 +38,8 @@ send(Killer, Signal, OsPid) ->
     true = port_command(Killer, [Signal, " ", integer_to_list(OsPid), "\n"]),
     ok.
 
-cause(#{until := Until, pause := Pause} = Run, Tally) ->
-    case restarts() >= Until of
+cause(#{over := Over, pause := Pause} = Run, Tally) ->
+    case Over() of
         true ->
             Tally;
         false ->

@@ -9,7 +9,7 @@
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
--export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, interrupt/1, in_flight/1]).
+-export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, waits_for/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1, lease_hand_back/1]).
 -export([stream_credit/2, stream_took/1, stream_rest/1]).
 -export([is_handle/1, release_handle/1]).
@@ -196,6 +196,10 @@ cancel(_Handle, _Reason) -> erlang:nif_error(not_loaded).
 %% @doc Gives a place in the queue back. After `woken' the message `{py_go, Token}' is there or about to be.
 -spec unwait(token()) -> waiting | woken.
 unwait(_Token) -> erlang:nif_error(not_loaded).
+
+%% @doc What a place in a queue is waited at for: a permit, or a worker with room in its ring.
+-spec waits_for(token()) -> permit | room.
+waits_for(_Token) -> erlang:nif_error(not_loaded).
 
 %% @doc Raises `erlang.Interrupted' in a running request, which still answers.
 -spec interrupt(handle()) -> ok | not_running.

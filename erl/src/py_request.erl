@@ -218,7 +218,10 @@ settle({wait, Token}, _, {Target, Request, ReplyTo, Flags} = Submission, Deadlin
             settle(py_nif:submit(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline)
     after py_deadline:left(Deadline) ->
         ok = leave(Token),
-        {error, {overloaded, py_nif:permits(), py_nif:max_permits()}}
+        case py_nif:waits_for(Token) of
+            permit -> {error, {overloaded, py_nif:permits(), py_nif:max_permits()}};
+            room -> {error, timeout}
+        end
     end;
 settle(large, Token, {Target, Request, ReplyTo, Flags} = Submission, Deadline) ->
     settle(py_nif:submit_dirty(Target, Request, ReplyTo, Flags, Token), Token, Submission, Deadline);

@@ -90,6 +90,8 @@ atoms! {
     down = "down",
     exhausted = "exhausted",
     waiting = "waiting",
+    permit = "permit",
+    room = "room",
     woken = "woken",
     nif_panicked = "nif_panicked",
     py_object = "py_object",

@@ -67,6 +67,7 @@ nifs! {
     "cancel"/1 Normal => cancel_silently;
     "cancel"/2 Normal => cancel_with_reason;
     "unwait"/1 Normal => unwait;
+    "waits_for"/1 Normal => waits_for;
     "interrupt"/1 Normal => interrupt;
     "in_flight"/1 Normal => in_flight;
     "stream_credit"/2 Normal => stream_credit;
@@ -338,6 +339,12 @@ fn cancel_with_reason(env: EnvPtr, args: &[Raw]) -> Raw {
 /// N. Constant.
 fn unwait(env: EnvPtr, args: &[Raw]) -> Raw {
     if arg!(env, TICKET.get(env, args[0])).finish(env) { atoms().woken } else { atoms().waiting }
+}
+
+/// N. Constant.
+fn waits_for(env: EnvPtr, args: &[Raw]) -> Raw {
+    let ticket = arg!(env, TICKET.get(env, args[0]));
+    if Arc::ptr_eq(ticket.queue(), semaphore::queue()) { atoms().permit } else { atoms().room }
 }
 
 /// N. Constant.

@@ -22,6 +22,8 @@ const OVER: u8 = 2;
 /// One waiting caller.
 pub struct Ticket {
     pid: ErlNifPid,
+    /// Its place: larger than that of all who came before.
+    number: u64,
     state: AtomicU8,
     queue: Arc<Queue>,
 }
@@ -73,7 +75,9 @@ pub struct Queue {
 
 #[derive(Default)]
 struct Inner {
+    /// In the order of their numbers.
     tickets: VecDeque<Owned<Ticket>>,
+    joined: u64,
     batons: usize,
 }
 
@@ -95,28 +99,35 @@ impl Queue {
     /// Appends the calling process. After this the caller must look at the resource once more and `wake` if it has
     /// become available: the one that freed it may not have seen the ticket yet.
     pub fn join(self: &Arc<Self>, env: EnvPtr, pid: ErlNifPid) -> Owned<Ticket> {
-        let ticket = TICKET.alloc(Ticket { pid, state: AtomicU8::new(WAITING), queue: self.clone() });
+        let ticket = {
+            let mut inner = self.lock();
+            inner.joined += 1;
+            let number = inner.joined;
+            let ticket = TICKET.alloc(Ticket { pid, number, state: AtomicU8::new(WAITING), queue: self.clone() });
+            inner.tickets.push_back(ticket.clone());
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            ticket
+        };
+        // A process that has ended meanwhile is found out when its turn comes.
         ticket.monitor(env, &pid);
-        self.push(ticket.clone(), false);
+        self.joined();
         ticket
     }
 
-    /// Puts a woken ticket whose turn was in vain back to the front.
+    /// Puts a woken ticket whose turn was in vain back to its place: of several, the first stays the first.
     pub fn rejoin(&self, ticket: &Ticket) {
         ticket.state.store(WAITING, Ordering::Release);
-        self.push(Owned::from_ref(ticket), true);
-    }
-
-    fn push(&self, ticket: Owned<Ticket>, back_from_turn: bool) {
         let mut inner = self.lock();
-        if back_from_turn {
-            inner.batons = inner.batons.saturating_sub(1);
-            inner.tickets.push_front(ticket);
-        } else {
-            inner.tickets.push_back(ticket);
-        }
+        inner.batons = inner.batons.saturating_sub(1);
+        let place = inner.tickets.iter().position(|other| other.number > ticket.number);
+        let place = place.unwrap_or(inner.tickets.len());
+        inner.tickets.insert(place, Owned::from_ref(ticket));
         self.waiting.fetch_add(1, Ordering::Relaxed);
         drop(inner);
+        self.joined();
+    }
+
+    fn joined(&self) {
         // SYNC POINT: pairs with the fence in `wake`: either we see the freed resource after this, or its owner sees us.
         fence(Ordering::SeqCst);
     }

@@ -77,6 +77,8 @@ nothing_held() ->
 %% covers: guarantee:caller_death, guarantee:nothing_left
 killed_callers(_) ->
     ok = define(),
+    %% Pool async runs from here on.
+    {ok, none} = py:async_await(py:async_call(asyncio, sleep, [0])),
     Before = py_test:os_pids(default),
     ok = storm(500),
     nothing_held(),

@@ -7,8 +7,6 @@
 
 %% About 30 us of Python: too long to be watched, so that every caller waits for a message.
 -define(WORK, <<"work">>).
-%% How many of those who wait for something are woken at once.
--define(MOST_WOKEN, 32).
 
 suite() -> [{timetrap, {seconds, 180}}].
 
@@ -152,16 +150,20 @@ overloaded(_) ->
     _ = [ok = py:cancel(Ref) || Ref <- Holding],
     {ok, 4.0} = py:call(math, sqrt, [16]).
 
-%% With one permit there is one order: that of arrival. Those who were woken together may overtake each other.
+%% With one permit there is one order: that of arrival. Two who were woken together may change places, and the system may leave a
+%% scheduler with woken callers without a processor: not every time.
 order_of_arrival(_) ->
+    ?assert(lists:any(fun(_) -> most_moved(100) =< 3 end, lists:seq(1, 5))).
+
+%% How far a caller ran from its place, at most.
+most_moved(Count) ->
     Holding = held_up(),
-    _ = [arrive(Number) || Number <- lists:seq(1, 300)],
+    _ = [arrive(Number) || Number <- lists:seq(1, Count)],
     ok = py:cancel(Holding),
-    [receive {answered, Number, {ok, Number}} -> ok end || Number <- lists:seq(1, 300)],
+    [receive {answered, Number, {ok, Number}} -> ok end || Number <- lists:seq(1, Count)],
     [Ran] = [List || List <- ran(), List =/= []],
-    ?assertEqual(lists:seq(1, 300), lists:sort(Ran)),
-    Moved = [{Place, Number} || {Place, Number} <- lists:enumerate(Ran), abs(Place - Number) > ?MOST_WOKEN],
-    ?assertEqual([], Moved).
+    ?assertEqual(lists:seq(1, Count), lists:sort(Ran)),
+    lists:max([abs(Place - Number) || {Place, Number} <- lists:enumerate(Ran)]).
 
 %% One worker and one permit, which is taken until this is cancelled.
 held_up() ->

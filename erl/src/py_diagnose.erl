@@ -53,7 +53,6 @@ native() ->
         error:not_loaded -> #{}
     end.
 
--spec pool(atom()) -> map().
 pool(Name) ->
     case py_pool:native(Name) of
         undefined -> #{state => closed};
@@ -68,7 +67,6 @@ worker({Id, Pool, _, Joined, #{os_pid := OsPid} = Info}, Incarnations, Seen) ->
         threads => case OsPid of undefined -> []; _ -> threads(integer_to_list(OsPid)) end
     }.
 
--spec bindings() -> [map()].
 bindings() ->
     case ets:whereis(py_contexts) of
         undefined -> [];
@@ -94,7 +92,6 @@ looks(Keyed) ->
     ok = flush(Tag, Timer),
     maps:merge(maps:from_list([{Key, no_answer} || {Key, _} <- Keyed]), Seen).
 
--spec look(pid()) -> map().
 look(Pid) ->
     case process_info(Pid, [status, current_function, message_queue_len, reductions]) of
         undefined -> #{pid => Pid, status => dead};
@@ -139,7 +136,6 @@ thread(Dir, Tid) ->
             []
     end.
 
--spec read(string()) -> binary().
 read(File) ->
     case file:read_file(File) of
         {ok, <<"0">>} -> <<>>;

@@ -29,6 +29,7 @@ pages() ->
         {environments, "docs/environments.md"},
         {observability, "docs/observability.md"},
         {reliability, "docs/reliability.md"},
+        {sandbox, "docs/sandbox.md"},
         {asgi_wsgi, "docs/asgi-wsgi.md"},
         {migrating, "docs/migrating.md"}
     ].
@@ -63,6 +64,7 @@ contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
 observability(Config) -> page(observability, Config).
 reliability(Config) -> page(reliability, Config).
+sandbox(Config) -> page(sandbox, Config).
 asgi_wsgi(Config) -> page(asgi_wsgi, Config).
 migrating(Config) -> page(migrating, Config).
 

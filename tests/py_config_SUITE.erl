@@ -186,7 +186,10 @@ worker_timeout(_) ->
 %% covers: config:drain_limit
 drain_limit(_) ->
     ok = py_test:start([{num_workers, 2}, {drain_limit, 300}]),
-    Refs = [py:call_async(time, sleep, [3600]) || _ <- lists:seq(1, 2)],
+    ok = py_test:define(<<"import erlang, time\ndef hold(pid):\n    erlang.send(pid, erlang.atom('started'))\n    time.sleep(3600)">>),
+    Refs = [py:call_async('__main__', hold, [self()]) || _ <- lists:seq(1, 2)],
+    %% What has not started goes to the worker that stays.
+    [receive started -> ok end || _ <- Refs],
     py_test:until(fun() -> [1, 1] =:= [N || #{in_flight := N} <- py:workers()] end),
     {Time, Ended} = py_test:timed(fun() ->
         ok = py_pool:resize(default, 1),

@@ -89,6 +89,8 @@ consistent(#{num_workers := N, max_workers := Max}) when N > Max ->
     fail("num_workers is ~b, more than max_workers, ~b: raise max_workers or lower num_workers", [N, Max]);
 consistent(#{num_executors := N, max_threads := Max}) when N > Max ->
     fail("num_executors is ~b, more than max_threads, ~b: raise max_threads or lower num_executors", [N, Max]);
+consistent(#{sandbox := Sandbox, segments := named}) when Sandbox =/= false ->
+    fail("sandbox needs sealed memfds, so it cannot be used with segments => named: leave segments at auto", []);
 consistent(Config) ->
     Config.
 
@@ -104,6 +106,7 @@ defaults() ->
         imports => [],
         preload => [],
         env => inherit,
+        sandbox => false,
         cd => undefined,
         worker_timeout => 30000,
         kill_grace => 5000,
@@ -160,6 +163,7 @@ check(paths, L) -> (is_list(L) andalso lists:all(fun path/1, L)) orelse "a list 
 check(imports, L) -> (is_list(L) andalso lists:all(fun name/1, L)) orelse "a list of module names";
 check(preload, P) -> preload(P) orelse "Python code, {file, Path}, {asgi, Module, Callable}, or a list of these";
 check(env, E) -> env(E) orelse "inherit, clean or a list of {\"NAME\", \"value\" | false}";
+check(sandbox, S) -> py_sandbox:check(S);
 check(cd, P) -> (path(P) andalso filelib:is_dir(P)) orelse "a directory that exists";
 check(worker_timeout, T) -> milliseconds(T);
 check(kill_grace, T) -> milliseconds(T);

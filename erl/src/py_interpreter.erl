@@ -8,8 +8,8 @@
 -export_type([interpreter/0, version/0, reason/0]).
 
 -type version() :: {0..99, 0..99, 0..99}.
--type interpreter() :: #{executable := binary(), prefix := binary(), version := version(), text := binary()}.
-%% `text' is `sys.version'.
+-type interpreter() :: #{executable := binary(), prefix := binary(), version := version(), text := binary(), home := [binary(), ...]}.
+%% `text' is `sys.version'; `home' are the directories and files that it needs: prefixes and `sys.path'.
 -type reason() :: {no_python, string()}.
 %% What is missing and how to set it, for people.
 
@@ -81,7 +81,8 @@ script() ->
     "    import sysconfig\n"
     "    free = 1 if sysconfig.get_config_var('Py_GIL_DISABLED') else 0\n"
     "print('\\n'.join(['" ?MARK "', '%d %d %d' % tuple(v[:3]), platform.python_implementation(),"
-    " '64' if sys.maxsize > 2 ** 32 else '32', str(free), sys.executable or '', sys.prefix, ' '.join(sys.version.split())]))\n".
+    " '64' if sys.maxsize > 2 ** 32 else '32', str(free), sys.executable or '', sys.prefix, ' '.join(sys.version.split()), sys.base_prefix, sys.base_exec_prefix, sys.exec_prefix]"
+    " + sys.path))\n".
 
 -spec run(file:filename_all(), py_config:pool_config()) -> {ok, binary()} | {error, string()}.
 run(Path, Config) ->
@@ -130,9 +131,11 @@ judge(Path, Output) ->
     case binary:split(Output, <<?MARK "\n">>) of
         [_, Answer] ->
             case binary:split(Answer, <<"\n">>, [global]) of
-                [Version, Implementation, Bits, Free, Executable, Prefix, Text | _] ->
+                [Version, Implementation, Bits, Free, Executable, Prefix, Text | Rest] ->
                     [Major, Minor, Micro] = [binary_to_integer(N) || N <- binary:split(Version, <<" ">>, [global])],
-                    Found = #{executable => Executable, prefix => Prefix, version => {Major, Minor, Micro}, text => Text},
+                    %% `-c' puts the empty string in front of sys.path.
+                    Home = lists:usort([Prefix | [Entry || Entry <- Rest, Entry =/= <<>>]]),
+                    Found = #{executable => Executable, prefix => Prefix, version => {Major, Minor, Micro}, text => Text, home => Home},
                     usable(Path, Implementation, Bits, Free, Found);
                 _ ->
                     {error, {no_python, text("~ts answered ~ts" ++ ?HINT, [Path, last_line(Answer)])}}

@@ -111,6 +111,9 @@ starting(info, {Port, {data, <<"h", _/binary>> = Hello}}, #data{port = Port, wor
     end;
 starting(info, {Port, {data, <<"r", Text/binary>>}}, #data{port = Port, attached = true, spec = Spec} = Data) ->
     next_step(Data#data{text = Text, setup = py_worker_setup:steps(Spec), log_number = 0});
+starting(info, {Port, {data, <<"w", Text/binary>>}}, #data{port = Port, attached = false} = Data) ->
+    ?LOG_WARNING("~ts: ~ts", [name(Data), Text]),
+    keep_state_and_data;
 starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) ->
     failed(text("~ts", [Text]), Data);
 starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
@@ -395,7 +398,7 @@ launch(#data{id = Id, spec = Spec} = Data) ->
 -spec open(#data{}, binary()) -> {ok, #data{}} | {error, string()}.
 open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interpreter := #{executable := Python}} = Spec} = Data, Handshake) ->
     Cd = case Spec of #{cd := Dir} when Dir =/= undefined -> ["--cd", Dir]; _ -> [] end,
-    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd ++ output(Data)],
+    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd ++ output(Data) ++ kept(Spec) ++ py_sandbox:arguments(Spec)],
     Settings = [{args, Args}, {env, py_interpreter:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
     try erlang:open_port({spawn_executable, Host}, Settings) of
         Port ->
@@ -414,6 +417,11 @@ open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interprete
             ok = kill(start_failed, Data),
             {error, text("could not start ~ts: ~tp", [Host, Reason])}
     end.
+
+%% The host removes variables of the node, unless the option names them.
+-spec kept(py_pool:spec()) -> [string()].
+kept(Spec) ->
+    lists:append([["--keep-env", Name] || {Name, Value} <- py_interpreter:environment(Spec), Value =/= false]).
 
 -spec output(#data{}) -> [string() | binary()].
 output(#data{spec = #{stdout := inherit}}) -> [];

@@ -9,14 +9,15 @@
 //! the reader unmaps its mappings, and neither keeps a descriptor of the other open: nothing leaks whichever dies first.
 
 use std::{
-    ffi::CStr,
+    ffi::CString,
     io,
     os::fd::AsFd,
     ptr::NonNull,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use crate::{
+    keeper::Client,
     layout::BIG_SLOTS,
     memory::{Bytes, Words},
     request::Extent,
@@ -48,7 +49,7 @@ pub enum AllocateError {
 /// The maker's side. Any number of threads may use it.
 #[derive(Debug)]
 pub struct Outbox {
-    name: &'static CStr,
+    name: CString,
     seals: Seals,
     fork: Fork,
     releases: Words,
@@ -116,7 +117,7 @@ impl Outbox {
     ///
     /// # Panics
     /// If there are not [`BIG_SLOTS`] words.
-    pub fn new(name: &'static CStr, seals: Seals, fork: Fork, releases: Words) -> Outbox {
+    pub fn new(name: impl Into<CString>, seals: Seals, fork: Fork, releases: Words) -> Outbox {
         assert_eq!(releases.len(), BIG_SLOTS);
         let state = State {
             slots: (0..BIG_SLOTS).map(|_| None).collect(),
@@ -125,7 +126,7 @@ impl Outbox {
             serial: 0,
             uses: 0,
         };
-        Outbox { name, seals, fork, releases, state: Mutex::new(state) }
+        Outbox { name: name.into(), seals, fork, releases, state: Mutex::new(state) }
     }
 
     /// Sets how many bytes of idle memory are kept.
@@ -184,7 +185,7 @@ impl Outbox {
     }
 
     fn create(&self, len: usize) -> io::Result<Arc<Segment>> {
-        let memfd = Memfd::create(self.name, size_class(len))?;
+        let memfd = Memfd::create(&self.name, size_class(len))?;
         let mapping = memfd.map(true)?;
         memfd.seal(self.seals)?;
         if self.fork == Fork::Exclude {
@@ -253,6 +254,7 @@ pub struct Inbox {
     seals: Seals,
     fork: Fork,
     releases: Words,
+    keeper: OnceLock<Arc<Client>>,
     cache: Mutex<Cache>,
 }
 
@@ -280,12 +282,18 @@ impl Inbox {
     pub fn new(seals: Seals, fork: Fork, releases: Words) -> Inbox {
         assert_eq!(releases.len(), BIG_SLOTS);
         let cache = Cache { mappings: Vec::new(), limit: DEFAULT_CACHE };
-        Inbox { seals, fork, releases, cache: Mutex::new(cache) }
+        Inbox { seals, fork, releases, keeper: OnceLock::new(), cache: Mutex::new(cache) }
     }
 
     /// Sets how many bytes of mappings are kept.
     pub fn set_cache_limit(&self, bytes: usize) {
         self.lock().limit = bytes;
+    }
+
+    /// From here on the keeper opens what the maker has: this process may not.
+    pub fn open_through(&self, keeper: Arc<Client>) {
+        // Whoever comes first stays.
+        let _ = self.keeper.set(keeper);
     }
 
     /// Opens a payload that process `maker` made. May open, map and unmap: not on a normal scheduler.
@@ -306,7 +314,10 @@ impl Inbox {
     }
 
     fn map(&self, maker: u32, extent: &Extent, total: usize) -> io::Result<Arc<Mapping>> {
-        let fd = open_far_end(maker, extent.fd, Access::Read)?;
+        let fd = match self.keeper.get() {
+            Some(keeper) => keeper.open(extent.fd)?,
+            None => open_far_end(maker, extent.fd, Access::Read)?,
+        };
         let size = verify(fd.as_fd(), total.max(1), self.seals)?;
         let mut cache = self.lock();
         let keep = size <= cache.limit;

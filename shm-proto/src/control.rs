@@ -1,6 +1,8 @@
 //! Frames of the control plane: payloads of `{packet,2}` on the worker's port. First byte is the type, integers are
 //! little-endian.
 
+use std::ffi::CString;
+
 use crate::{
     layout::{Geometry, VERSION},
     request::{Malformed, u32_at, u64_at},
@@ -43,10 +45,24 @@ pub enum Endpoints {
     Named(String),
 }
 
+/// What [`ToWorker::decode`] says of a handshake whose maker was built from other sources than this program.
+pub const OTHER_BUILD: Malformed = Malformed("handshake version");
+/// For people, what to do then.
+pub const OTHER_BUILD_HINT: &str = "the node's library (priv/py_nif.so) and its worker programs (priv/py_host, priv/py_core.so) \
+     come from different builds: build the application again (`make build`, or `rebar3 compile` where it is a dependency) \
+     and restart the node";
+
 /// Longest prefix of named objects in bytes.
 pub const MAX_NAME: usize = 100;
 
 impl Handshake {
+    /// Name of the memfds of large requests to this worker, by which its keeper knows them.
+    pub fn request_name(&self) -> CString {
+        let (tag, _) = self.nonce.split_at(8);
+        let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        CString::new(format!("erlang_python-request-{tag}")).expect("hexadecimal digits hold no zero byte")
+    }
+
     /// The frame. At most 200 bytes.
     ///
     /// # Errors
@@ -88,7 +104,7 @@ impl Handshake {
             return Err(Malformed("handshake type"));
         }
         if u32_at(fixed, 1) != VERSION {
-            return Err(Malformed("handshake version"));
+            return Err(OTHER_BUILD);
         }
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&fixed[5..21]);
@@ -194,6 +210,8 @@ pub enum FromWorker {
     Keeps(u64),
     /// `b`: this request cannot be abandoned: the event loop does not turn.
     Blocked(u64),
+    /// `w`: what the worker has to do without.
+    Warning(String),
     /// `f`: why the worker is about to exit.
     Failure(String),
 }
@@ -213,6 +231,7 @@ impl FromWorker {
             FromWorker::Gil(n) => numbered(b'g', *n),
             FromWorker::Keeps(id) => numbered(b'k', *id),
             FromWorker::Blocked(id) => numbered(b'b', *id),
+            FromWorker::Warning(text) => texted(b'w', text),
             FromWorker::Failure(text) => texted(b'f', text),
         }
     }
@@ -234,6 +253,7 @@ impl FromWorker {
             (Some(b'g'), 9) => Ok(FromWorker::Gil(u64_at(frame, 1))),
             (Some(b'k'), 9) => Ok(FromWorker::Keeps(u64_at(frame, 1))),
             (Some(b'b'), 9) => Ok(FromWorker::Blocked(u64_at(frame, 1))),
+            (Some(b'w'), _) => Ok(FromWorker::Warning(text())),
             (Some(b'f'), _) => Ok(FromWorker::Failure(text())),
             _ => Err(Malformed("control frame")),
         }

@@ -25,8 +25,11 @@ pub const TELEMETRY: usize = 4 + HISTOGRAM;
 
 /// "erlpyshm" in ASCII, little-endian; stamped last into the header of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"erlpyshm");
-/// Version of the layout and of the records.
-pub const VERSION: u32 = 1;
+/// Version of the layout and of the records: a fingerprint of this crate's sources, so that nobody has to remember it.
+pub const VERSION: u32 = match u32::from_str_radix(env!("SHM_PROTO_FINGERPRINT"), 16) {
+    Ok(fingerprint) => fingerprint,
+    Err(_) => panic!("the build script prints eight hexadecimal digits"),
+};
 
 /// Sizes that both sides agree on in the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

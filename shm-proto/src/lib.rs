@@ -4,7 +4,7 @@
 //! [`segment`]s ([`layout`], [`memory`], or [`named`] ones). A request ([`request`], terms in [`etf`], large ones in an
 //! [`arena`] or [`blob`]) goes through a [`ring`], a [`bell`] wakes its worker, and an [`arbiter`] says who owns it. The answer
 //! comes back in a reply [`cell`] or as a [`response`] record, answers of callbacks in [`callback`] slots; [`entry`] decides
-//! who may give it to the caller. [`telemetry`] counts. `docs/architecture.md` has the whole picture.
+//! who may give it to the caller. [`telemetry`] counts. A worker in a sandbox has a [`keeper`]. `docs/architecture.md` has the whole picture.
 //!
 //! The crate knows neither the BEAM nor Python.
 
@@ -38,6 +38,8 @@ pub mod ring;
 mod futex;
 
 pub mod entry;
+#[cfg(not(loom))]
+pub mod keeper;
 #[cfg(not(loom))]
 pub mod link;
 pub mod telemetry;

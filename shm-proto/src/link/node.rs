@@ -96,7 +96,7 @@ impl NodeLink {
             result_arena: Borrower::new(result_bytes, result_releases),
             answers: Answers::new(shared.callbacks()),
             request_blobs: Outbox::new(
-                c"erlang_python-request",
+                handshake.request_name(),
                 Seals::SizeAndWrites,
                 Fork::Inherit,
                 shared.request_blobs(),

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use shm_proto::control::{FromWorker, Handshake, ToWorker};
+use shm_proto::control::{Endpoints, FromWorker, Handshake, OTHER_BUILD, OTHER_BUILD_HINT, ToWorker};
+use shm_proto::keeper::Client;
 use shm_proto::link::WorkerLink;
 
 use crate::coroutine;
 use crate::interrupt::{Interrupter, Until};
+use crate::module::Arguments;
 
 /// The data plane as the node's handshake described it.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Opened {
 pub struct Control {
     input: RawFd,
     output: Mutex<std::fs::File>,
+    keeper: Option<Arc<Client>>,
     link: Mutex<Option<Opened>>,
     opened: Condvar,
     stop: AtomicBool,
@@ -40,22 +43,22 @@ pub struct Control {
 }
 
 impl Control {
-    /// Takes over the two descriptors and starts the thread.
+    /// Takes over the descriptors and starts the thread.
     ///
     /// The caller blocks all signals first, so that the thread receives none.
     ///
     /// # Errors
     /// Threads or descriptors are exhausted.
-    pub fn start(input: RawFd, output: RawFd, interrupter: Interrupter) -> io::Result<Arc<Self>> {
-        // SAFETY: the bootstrap hands both over to us and uses them no more.
-        let (input, output) = unsafe { (OwnedFd::from_raw_fd(input), OwnedFd::from_raw_fd(output)) };
-        for fd in [&input, &output] {
-            use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        }
+    pub fn start(arguments: &Arguments, interrupter: Interrupter) -> io::Result<Arc<Self>> {
+        let (input, output) = (inherited(arguments.control_in)?, inherited(arguments.control_out)?);
+        let keeper = match arguments.keeper {
+            ..0 => None,
+            fd => Some(Arc::new(Client::from(inherited(fd)?))),
+        };
         let control = Arc::new(Self {
             input: input.as_raw_fd(),
             output: Mutex::new(output.into()),
+            keeper,
             link: Mutex::new(None),
             opened: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -88,9 +91,10 @@ impl Control {
         self.wake.as_fd()
     }
 
-    /// Descriptors of the control channel.
-    pub fn descriptors(&self) -> [RawFd; 3] {
-        [self.input, lock(&self.output).as_raw_fd(), self.wake.as_fd().as_raw_fd()]
+    /// Descriptors that belong to the worker alone.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let keeper = self.keeper.as_ref().map(|keeper| keeper.number());
+        [self.input, lock(&self.output).as_raw_fd(), self.wake.as_fd().as_raw_fd()].into_iter().chain(keeper)
     }
 
     /// Sends a frame. A node that is gone is noticed by the reading side.
@@ -110,9 +114,16 @@ impl Control {
     }
 
     fn run(self: &Arc<Self>, mut input: std::fs::File, interrupter: &Interrupter) {
+        if let Some(keeper) = &self.keeper {
+            self.open_inherited(keeper);
+        }
         let mut frame = Vec::new();
         while read_frame(&mut input, &mut frame).is_ok() {
-            let Ok(command) = ToWorker::decode(&frame) else { break };
+            let command = match ToWorker::decode(&frame) {
+                Ok(command) => command,
+                Err(OTHER_BUILD) => self.fail(OTHER_BUILD_HINT),
+                Err(_) => break,
+            };
             match command {
                 ToWorker::Handshake(handshake) => self.open(&handshake),
                 ToWorker::Ping(token) => self.send(&FromWorker::Pong(token)),
@@ -137,9 +148,29 @@ impl Control {
         kill_group();
     }
 
+    /// In a sandbox the host has opened what the handshake names.
+    fn open_inherited(&self, keeper: &Client) {
+        let handshake = match keeper.handshake().map(|frame| Handshake::decode(&frame)) {
+            Ok(Ok(handshake)) => handshake,
+            Ok(Err(OTHER_BUILD)) => self.fail(OTHER_BUILD_HINT),
+            Ok(Err(error)) => self.fail(&format!("could not read the handshake: {error}")),
+            Err(error) => self.fail(&format!("could not get the handshake: {error}")),
+        };
+        self.open(&handshake);
+        if let Endpoints::Proc { down, up, request_bell, response_bell } = handshake.endpoints {
+            for fd in [down, up, request_bell, response_bell] {
+                // Opened anew by now. One that stayed open in a child would keep the node from seeing our end.
+                let _ = nix::unistd::close(fd);
+            }
+        }
+    }
+
     fn open(&self, handshake: &Handshake) {
         match WorkerLink::open(handshake) {
             Ok(mut link) => {
+                if let Some(keeper) = &self.keeper {
+                    link.request_blobs.open_through(keeper.clone());
+                }
                 let kept = link.dont_fork().and_then(|()| move_bells_up(&mut link));
                 if let Err(error) = kept {
                     self.fail(&format!("could not keep the data plane from user code: {error}"));
@@ -152,6 +183,15 @@ impl Control {
             Err(error) => self.fail(&error.to_string()),
         }
     }
+}
+
+/// A descriptor that the bootstrap hands over and uses no more; not for programs that the worker starts.
+fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    // SAFETY: nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
 }
 
 /// Moves the bells above the descriptors that programs close or redirect by number.

@@ -42,6 +42,8 @@ pub struct Arguments {
     pub control_in: c_int,
     /// Control frames to the node.
     pub control_out: c_int,
+    /// Socket of the keeper of a worker in a sandbox, else -1.
+    pub keeper: c_int,
     /// Name of the pool.
     pub pool: String,
     /// Number of the worker in its pool.
@@ -108,8 +110,9 @@ unsafe fn parse(arguments: *mut ffi::PyObject) -> Option<Arguments> {
         Some(Arguments {
             control_in: number(0)? as c_int,
             control_out: number(1)? as c_int,
-            pool: crate::exception::lossy(&item(2)?),
-            id: crate::exception::lossy(&item(3)?),
+            keeper: number(2)? as c_int,
+            pool: crate::exception::lossy(&item(3)?),
+            id: crate::exception::lossy(&item(4)?),
         })
     }
 }

@@ -84,8 +84,7 @@ fn start_threads(arguments: &Arguments) -> std::io::Result<Arc<Control>> {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask))?;
     // SAFETY: has no requirement.
     let main = unsafe { libc::pthread_self() };
-    let control = Interrupter::start(main)
-        .and_then(|interrupter| Control::start(arguments.control_in, arguments.control_out, interrupter));
+    let control = Interrupter::start(main).and_then(|interrupter| Control::start(arguments, interrupter));
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
     control
 }
@@ -115,7 +114,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
         handle::show_in(&link.telemetry);
         stream::show_in(&link.telemetry);
-        fork::guard(control.descriptors().into_iter().chain(bells.map(|fd| fd.as_raw_fd())));
+        fork::guard(control.descriptors().chain(bells.map(|fd| fd.as_raw_fd())));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
         let board = Board::new(executors, max_threads, link.callbacks.len());
         let shared = Arc::new(Shared {

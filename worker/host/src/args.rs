@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::sandbox::Settings;
+
 /// What the pool asked for.
 #[derive(Debug)]
 pub struct Args {
@@ -18,8 +20,12 @@ pub struct Args {
     pub rlimit_data: Option<u64>,
     /// Working directory.
     pub cd: Option<PathBuf>,
+    /// Variables that reach the interpreter although they are of the kind that belongs to the node.
+    pub keep_env: Vec<OsString>,
     /// What becomes standard output and error.
     pub output: Option<PathBuf>,
+    /// What the worker is kept from.
+    pub sandbox: Option<Settings>,
 }
 
 /// Why the command line was refused.
@@ -34,15 +40,20 @@ pub enum ArgsError {
     /// A value that is not what the option takes.
     #[error("could not read the arguments: {0} takes a whole number, not {1:?}")]
     NotANumber(&'static str, OsString),
+    /// A setting of the sandbox that does not exist or has another kind of value.
+    #[error("could not read the arguments: {0:?} is no setting of the sandbox")]
+    Sandbox(OsString),
     /// A required option is missing.
     #[error("could not read the arguments: {0} is missing")]
     Missing(&'static str),
 }
 
-/// Reads `--python EXE --core PATH --pool NAME --id N [--rlimit-data BYTES] [--cd DIR] [--output PATH]`.
+/// Reads `--python EXE --core PATH --pool NAME --id N [--rlimit-data BYTES] [--cd DIR] [--output PATH]
+/// [--keep-env NAME]... [--sandbox KEY=VALUE]...`.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
     let (mut python, mut core, mut pool, mut id) = (None, None, None, None);
-    let (mut rlimit_data, mut cd, mut output) = (None, None, None);
+    let (mut rlimit_data, mut cd, mut output, mut sandbox) = (None, None, None, None);
+    let mut keep_env = Vec::new();
     let mut args = args;
     while let Some(option) = args.next() {
         let mut value = |name| args.next().ok_or(ArgsError::NoValue(name));
@@ -54,6 +65,12 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
             Some("--rlimit-data") => rlimit_data = Some(number("--rlimit-data", value("--rlimit-data")?)?),
             Some("--cd") => cd = Some(value("--cd")?),
             Some("--output") => output = Some(value("--output")?),
+            Some("--keep-env") => keep_env.push(value("--keep-env")?),
+            Some("--sandbox") => {
+                let setting = value("--sandbox")?;
+                let settings: &mut Settings = sandbox.get_or_insert_default();
+                settings.set(&setting).ok_or(ArgsError::Sandbox(setting))?;
+            }
             _ => return Err(ArgsError::Unknown(option)),
         }
     }
@@ -64,7 +81,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, ArgsError> {
         id: id.ok_or(ArgsError::Missing("--id"))?,
         rlimit_data,
         cd: cd.map(PathBuf::from),
+        keep_env,
         output: output.map(PathBuf::from),
+        sandbox,
     })
 }
 
@@ -94,6 +113,7 @@ mod tests {
         assert!(text("--python /p --core /c --pool x").contains("--id is missing"));
         assert!(text("--python").contains("--python needs a value"));
         assert!(text("--rlimit-data many").contains("whole number"));
+        assert!(text("--sandbox moon=full").contains("\"moon=full\" is no setting"));
         assert!(text("--frob 1").contains("unknown option \"--frob\""));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
@@ -25,8 +26,8 @@ pub enum ExecError {
 }
 
 /// Replaces the process; returns only if that failed.
-pub fn exec(args: &Args, control: Control) -> ExecError {
-    let argv = match arguments(args, control) {
+pub fn exec(args: &Args, control: Control, keeper: Option<RawFd>) -> ExecError {
+    let argv = match arguments(args, control, keeper) {
         Ok(argv) => argv,
         Err(error) => return error,
     };
@@ -36,9 +37,10 @@ pub fn exec(args: &Args, control: Control) -> ExecError {
     }
 }
 
-fn arguments(args: &Args, control: Control) -> Result<Vec<CString>, ExecError> {
+fn arguments(args: &Args, control: Control, keeper: Option<RawFd>) -> Result<Vec<CString>, ExecError> {
     let core = python_literal(args.core.as_os_str());
-    let program = format!("{}\nbootstrap({core}, {}, {})\n", BOOTSTRAP.trim_end(), control.input, control.output);
+    let (bootstrap, keeper) = (BOOTSTRAP.trim_end(), keeper.unwrap_or(-1));
+    let program = format!("{bootstrap}\nbootstrap({core}, {}, {}, {keeper})\n", control.input, control.output);
     Ok(vec![
         CString::new(args.python.as_os_str().as_bytes())?,
         c"-c".to_owned(),

@@ -1,4 +1,4 @@
-def bootstrap(core, control_in, control_out):
+def bootstrap(core, control_in, control_out, keeper):
     del globals()["bootstrap"]
     import _frozen_importlib
     import _imp
@@ -20,4 +20,4 @@ def bootstrap(core, control_in, control_out):
         frame = b"f" + text.encode("utf-8", "replace")[:4096]
         posix.write(control_out, len(frame).to_bytes(2, "big") + frame)
         raise SystemExit(1) from None
-    serve(control_in, control_out, pool, number)
+    serve(control_in, control_out, keeper, pool, number)

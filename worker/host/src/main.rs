@@ -9,11 +9,15 @@
 mod args;
 mod become_python;
 mod environment;
+mod keeper;
 mod process;
+mod sandbox;
 
 use std::io::Write;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::process::ExitCode;
+
+use shm_proto::control::FromWorker;
 
 /// Where OTP leaves the answering side of the control channel.
 const CONTROL_OUT: RawFd = 4;
@@ -21,7 +25,7 @@ const CONTROL_OUT: RawFd = 4;
 fn main() -> ExitCode {
     let mut control_out = CONTROL_OUT;
     let Err(error) = run(&mut control_out);
-    report(control_out, &error.to_string());
+    report(control_out, &FromWorker::Failure(error.to_string()));
     ExitCode::FAILURE
 }
 
@@ -31,22 +35,31 @@ fn run(control_out: &mut RawFd) -> Result<std::convert::Infallible, Box<dyn std:
     let control = process::move_control()?;
     *control_out = control.output;
     process::prepare(&args)?;
-    environment::clean();
-    Err(become_python::exec(&args, control).into())
+    environment::clean(&args.keep_env);
+    let keeper = match &args.sandbox {
+        Some(settings) => {
+            let entered = sandbox::enter(settings, control.input)?;
+            if !entered.missing.is_empty() {
+                report(control.output, &FromWorker::Warning(entered.missing.join("; ")));
+            }
+            Some(entered.keeper)
+        }
+        None => None,
+    };
+    Err(become_python::exec(&args, control, keeper).into())
 }
 
-/// Sends the reason of a failed start as a `{packet, 2}` frame; on stderr when nobody listens.
-fn report(control_out: RawFd, text: &str) {
-    let text = &text.as_bytes()[..text.len().min(4096)];
-    let mut frame = Vec::with_capacity(text.len() + 3);
-    frame.extend_from_slice(&(text.len() as u16 + 1).to_be_bytes());
-    frame.push(b'f');
-    frame.extend_from_slice(text);
+/// Sends a frame; on stderr when nobody listens.
+fn report(control_out: RawFd, frame: &FromWorker) {
+    let frame = frame.encode();
+    let mut packet = Vec::with_capacity(frame.len() + 2);
+    packet.extend_from_slice(&(frame.len() as u16).to_be_bytes());
+    packet.extend_from_slice(&frame);
     // SAFETY: only borrowed for one write; a closed descriptor makes that write fail with EBADF.
     let out = unsafe { BorrowedFd::borrow_raw(control_out) };
-    if nix::unistd::write(out, &frame).is_err() {
+    if nix::unistd::write(out, &packet).is_err() {
         let mut line = b"py_host: ".to_vec();
-        line.extend_from_slice(text);
+        line.extend_from_slice(&frame[1..]);
         line.push(b'\n');
         // A process that cannot even write to stderr has nobody left to tell.
         let _ = std::io::stderr().write_all(&line);

@@ -89,19 +89,23 @@ fn reset_signals() {
 
 /// Moves a descriptor above those that programs close or redirect by number.
 fn move_up(fd: RawFd) -> Result<RawFd, PrepareError> {
+    let moved = duplicate_up(fd).map_err(|errno| PrepareError::NoControl(fd, errno))?;
+    let _ = nix::unistd::close(fd);
+    Ok(moved)
+}
+
+/// A duplicate with a high number, which the interpreter inherits.
+pub fn duplicate_up(fd: RawFd) -> nix::Result<RawFd> {
     // SAFETY: borrowed for the duration of fcntl only, which answers EBADF if it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     let mut refused = Errno::EBADF;
     for floor in [1000, 200, 60, 10] {
         match fcntl::fcntl(borrowed, FcntlArg::F_DUPFD(floor)) {
-            Ok(moved) => {
-                let _ = nix::unistd::close(fd);
-                return Ok(moved);
-            }
+            Ok(moved) => return Ok(moved),
             Err(errno) => refused = errno,
         }
     }
-    Err(PrepareError::NoControl(fd, refused))
+    Err(refused)
 }
 
 /// The node's standard input is its own, and non-blocking under an interactive shell.

@@ -71,6 +71,27 @@ fn garbage_on_the_control_channel_ends_it() {
     }
 }
 
+/// What a node does whose library was replaced under it, or its workers' programs.
+#[test]
+fn a_handshake_of_another_build_is_explained() {
+    let frame = {
+        let (_link, handshake) = shm_proto::link::NodeLink::create(Default::default()).unwrap();
+        let mut frame = ToWorker::Handshake(Box::new(handshake)).encode().unwrap();
+        frame[1] ^= 1;
+        frame
+    };
+    let sandbox = ["--sandbox", "required=false"].map(str::to_owned).to_vec();
+    for args in [Vec::new(), sandbox] {
+        let worker = Worker::launch_saying(&pythons()[0], &Start { args, ..Start::default() }, &frame);
+        match worker.frame() {
+            FromWorker::Failure(text) => {
+                assert!(text.contains("different builds") && text.contains("restart the node"), "{text}");
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_killed_worker_is_just_gone() {
     each_python(|w| {
@@ -146,15 +167,23 @@ fn the_environment_is_python_s_own() {
         env: vec![
             ("RELEASE_COOKIE".into(), "secret".into()),
             ("ERL_FLAGS".into(), "-x".into()),
+            ("ERL_LIBS".into(), "named".into()),
             ("KEPT".into(), "yes".into()),
         ],
-        args: vec!["--cd".into(), "/".into(), "--rlimit-data".into(), "1000000000".into()],
+        args: vec![
+            "--cd".into(),
+            "/".into(),
+            "--rlimit-data".into(),
+            "1000000000".into(),
+            "--keep-env".into(),
+            "ERL_LIBS".into(),
+        ],
         ..Start::default()
     };
     for python in pythons() {
         let mut w = Worker::start_with(&python, &start);
-        let environ = "[k in __import__('os').environ for k in ('RELEASE_COOKIE', 'ERL_FLAGS', 'KEPT')]";
-        assert_eq!(w.eval(environ).value(), "[false,false,true]");
+        let environ = "[k in __import__('os').environ for k in ('RELEASE_COOKIE', 'ERL_FLAGS', 'ERL_LIBS', 'KEPT')]";
+        assert_eq!(w.eval(environ).value(), "[false,false,true,true]");
         assert_eq!(w.eval("__import__('os').getcwd()").value(), "\"/\"");
         assert_eq!(w.eval("__import__('sys').stdin.read()").value(), "\"\"");
         assert!(w.eval("len(bytearray(2 * 10**9))").error().starts_with("MemoryError"));

@@ -146,6 +146,20 @@ impl Worker {
 
     /// Starts a worker without waiting for it to be ready.
     pub fn launch(python: &Path, start: &Start) -> Self {
+        let (link, mut handshake) = NodeLink::create(start.geometry.unwrap_or_default()).unwrap();
+        handshake.executors = start.executors.max(1);
+        handshake.max_threads = 256;
+        let frame = ToWorker::Handshake(Box::new(handshake)).encode().unwrap();
+        Self::spawn(python, start, link, &frame)
+    }
+
+    /// Starts a worker whose first frame is this one.
+    pub fn launch_saying(python: &Path, start: &Start, frame: &[u8]) -> Self {
+        let (link, _) = NodeLink::create(start.geometry.unwrap_or_default()).unwrap();
+        Self::spawn(python, start, link, frame)
+    }
+
+    fn spawn(python: &Path, start: &Start, link: NodeLink, first: &[u8]) -> Self {
         let (their_input, our_output) = pipe();
         let (our_input, their_output) = pipe();
         let mut command = Command::new(env!("CARGO_BIN_EXE_py_host"));
@@ -161,9 +175,6 @@ impl Worker {
             command.stdout(File::create(path).unwrap());
         }
         let child = spawn(command, their_input, their_output);
-        let (link, mut handshake) = NodeLink::create(start.geometry.unwrap_or_default()).unwrap();
-        handshake.executors = start.executors.max(1);
-        handshake.max_threads = 256;
         let (sender, frames) = mpsc::channel();
         std::thread::spawn(move || read_frames(our_input.into(), &sender));
         let responses = link.take_responses().unwrap();
@@ -179,7 +190,7 @@ impl Worker {
             next_ticket: 0,
             version: String::new(),
         };
-        worker.send(&ToWorker::Handshake(Box::new(handshake)));
+        worker.send_raw(first);
         worker
     }
 

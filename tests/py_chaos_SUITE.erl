@@ -61,7 +61,7 @@ storm(Deaths, Seed) ->
     Load = py_load:start(#{clients => ?CLIENTS, seed => Seed}),
     Until = py_faults:restarts() + Deaths,
     Over = fun() -> py_faults:restarts() >= Until end,
-    Faults = py_faults:run(#{over => Over, seed => Seed, places => 3, pools => ?POOLS, pause => 30}),
+    Faults = py_faults:run(#{over => Over, seed => Seed, places => 6, pools => ?POOLS, pause => 30}),
     Work = py_load:stop(Load),
     %% Bindings make the pool grow.
     ok = py_pool:resize(default, 4),

@@ -84,11 +84,13 @@ servers() ->
 looks(Keyed) ->
     Tag = make_ref(),
     Self = self(),
-    Helpers = [{Key, spawn(fun() -> Self ! {Tag, Key, look(Pid)} end)} || {Key, Pid} <- Keyed],
+    Helpers = [spawn_monitor(fun() -> Self ! {Tag, Key, look(Pid)} end) || {Key, Pid} <- Keyed],
     Timer = erlang:start_timer(?PATIENCE, self(), Tag),
     Seen = gather(Tag, Timer, length(Keyed), #{}),
-    _ = [exit(Helper, kill) || {Key, Helper} <- Helpers, not is_map_key(Key, Seen)],
     _ = erlang:cancel_timer(Timer),
+    _ = [exit(Helper, kill) || {Helper, _} <- Helpers],
+    %% Nothing of theirs arrives afterwards.
+    _ = [receive {'DOWN', Monitor, process, _, _} -> ok end || {_, Monitor} <- Helpers],
     ok = flush(Tag, Timer),
     maps:merge(maps:from_list([{Key, no_answer} || {Key, _} <- Keyed]), Seen).
 

@@ -10,7 +10,7 @@
 
 suite() -> [{timetrap, {seconds, 180}}].
 
-all() -> [all_at_once, fairness, overloaded, order_of_arrival, killed_while_waiting, slow_consumers].
+all() -> [all_at_once, fairness, overloaded, no_room, order_of_arrival, killed_while_waiting, slow_consumers].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -149,6 +149,22 @@ overloaded(_) ->
     #{waiting := 0} = py_nif:nif_info(),
     _ = [ok = py:cancel(Ref) || Ref <- Holding],
     {ok, 4.0} = py:call(math, sqrt, [16]).
+
+%% Who waits for a worker with room, and not for a permit, is late and not too many.
+%% covers: error:timeout
+no_room(_) ->
+    Pool = no_room,
+    ok = py_pool:start_pool(Pool, #{num_workers => 1, ring_size => 65536}),
+    Holding = py:spawn_call(time, sleep, [60], #{}, #{pool => Pool, timeout => infinity}),
+    Long = #{x => binary:copy(<<"x">>, 7000)},
+    Callers = [spawn_link(fun() -> {ok, 7000} = py:eval(<<"len(x)">>, Long, #{pool => Pool, timeout => infinity}) end) || _ <- lists:seq(1, 20)],
+    py_test:until(fun() -> maps:get(waiting, py_nif:pool_info(py_pool:native(Pool))) > 0 end),
+    {error, timeout} = py:eval(<<"len(x)">>, Long, #{pool => Pool, timeout => 100}),
+    {error, timeout} = py:await(py:spawn_call(math, sqrt, [16], #{}, #{pool => Pool, timeout => 100})),
+    ok = py:cancel(Holding),
+    py_test:until(fun() -> not lists:any(fun is_process_alive/1, Callers) end),
+    {ok, 7000} = py:eval(<<"len(x)">>, Long, #{pool => Pool}),
+    ok = py_pool:stop_pool(Pool).
 
 %% With one permit there is one order: that of arrival. Two who were woken together may change places, and the system may leave a
 %% scheduler with woken callers without a processor: not every time.

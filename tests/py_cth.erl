@@ -6,20 +6,30 @@
 
 -export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, on_tc_skip/4, pre_end_per_suite/3, post_end_per_suite/4]).
 
-%% Who will report that the case hangs, and the suite and case of the last report.
--record(state, {watchdog = none, reported = none}).
+%% Who reports that a case hangs (one process for all, so that cases may count processes), and the suite and case of the last report.
+-record(state, {watchdog, reported = none}).
 
 init(_Id, _Options) ->
-    {ok, #state{}}.
+    {ok, #state{watchdog = spawn(fun watch/0)}}.
 
 %% What a case that hangs waits for must be seen before its time is over: then its process is ended, and its work with it.
-pre_init_per_testcase(Suite, Case, Config, State) ->
+pre_init_per_testcase(Suite, Case, Config, #state{watchdog = Watchdog} = State) ->
     Limit =
         case lists:keyfind(timetrap, 1, Suite:suite()) of
             {timetrap, {seconds, Seconds}} -> Seconds * 1000;
             {timetrap, {minutes, Minutes}} -> Minutes * 60000
         end,
-    {Config, State#state{watchdog = spawn(fun() -> receive after Limit - Limit div 10 -> print(Case, "hung") end end)}}.
+    Watchdog ! {watch, Case, Limit - Limit div 10},
+    {Config, State}.
+
+watch() ->
+    receive
+        {watch, Case, Time} ->
+            receive unwatch -> ok after Time -> print(Case, "hung") end,
+            watch();
+        unwatch ->
+            watch()
+    end.
 
 pre_end_per_testcase(Suite, Case, Config, State) ->
     case proplists:get_value(tc_status, Config, ok) of
@@ -27,8 +37,8 @@ pre_end_per_testcase(Suite, Case, Config, State) ->
         _ -> {Config, State}
     end.
 
-post_end_per_testcase(_Suite, _Case, _Config, Return, State0) ->
-    State = unwatched(State0),
+post_end_per_testcase(_Suite, _Case, _Config, Return, State) ->
+    ok = unwatch(State),
     %% What a case has trapped is its own.
     case [Message || Message <- py_test:mailbox(), element(1, Message) =/= 'EXIT'] of
         [] -> {Return, State};
@@ -36,16 +46,16 @@ post_end_per_testcase(_Suite, _Case, _Config, Return, State0) ->
     end.
 
 on_tc_fail(Suite, Case, _Reason, State) ->
-    report(Suite, Case, unwatched(State)).
+    ok = unwatch(State),
+    report(Suite, Case, State).
 
 on_tc_skip(_Suite, _Case, _Reason, State) ->
-    unwatched(State).
+    ok = unwatch(State),
+    State.
 
-unwatched(#state{watchdog = none} = State) ->
-    State;
-unwatched(#state{watchdog = Watchdog} = State) ->
-    true = exit(Watchdog, kill),
-    State#state{watchdog = none}.
+unwatch(#state{watchdog = Watchdog}) ->
+    Watchdog ! unwatch,
+    ok.
 
 report(Suite, Case, #state{reported = {Suite, Case}} = State) ->
     State;

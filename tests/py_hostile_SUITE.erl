@@ -39,7 +39,6 @@ init_per_testcase(_Case, Config) ->
 
 end_per_testcase(_Case, _Config) ->
     _ = py_pool:stop_pool(?POOL),
-    [] = py_test:mailbox(),
     {ok, 2.0} = py:call(math, sqrt, [4]),
     ok.
 

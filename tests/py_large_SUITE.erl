@@ -29,7 +29,6 @@ end_per_suite(_Config) ->
     py_test:stop().
 
 end_per_testcase(_Case, _Config) ->
-    [] = py_test:mailbox(),
     nothing_left().
 
 nothing_left() ->

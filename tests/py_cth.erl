@@ -22,6 +22,11 @@ pre_init_per_testcase(Suite, Case, Config, #state{watchdog = Watchdog} = State) 
     Watchdog ! {watch, Case, Limit - Limit div 10},
     {Config, State}.
 
+%% An answer, an item, a turn in a queue. What ports say and what a case has trapped is its own.
+is_ours(Message) when is_tuple(Message), is_reference(element(1, Message)) -> true;
+is_ours(Message) when is_tuple(Message), is_atom(element(1, Message)) -> lists:prefix("py_", atom_to_list(element(1, Message)));
+is_ours(_) -> false.
+
 watch() ->
     receive
         {watch, Case, Time} ->
@@ -39,8 +44,7 @@ pre_end_per_testcase(Suite, Case, Config, State) ->
 
 post_end_per_testcase(_Suite, _Case, _Config, Return, State) ->
     ok = unwatch(State),
-    %% What a case has trapped is its own.
-    case [Message || Message <- py_test:mailbox(), element(1, Message) =/= 'EXIT'] of
+    case [Message || Message <- py_test:mailbox(), is_ours(Message)] of
         [] -> {Return, State};
         Left -> {failed(Return, {left_in_mailbox, Left}), State}
     end.

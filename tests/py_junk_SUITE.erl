@@ -50,6 +50,11 @@ kind(Other) -> Other.
 calls() ->
     list_to_integer(os:getenv("PY_JUNK_CALLS", integer_to_list(?CALLS))).
 
+%% Nobody waits for the answers of what was well meant by chance.
+end_per_testcase(Case, Config) ->
+    py_test:settled(),
+    receive _ -> end_per_testcase(Case, Config) after 0 -> ok end.
+
 %% covers: py:call/3, py:call/5, py:eval/3, py:exec/2, py:await/2, py:cancel/1, py:parallel/2, guarantee:wrong_arguments
 every_function(_) ->
     unharmed(fun() ->

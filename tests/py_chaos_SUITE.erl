@@ -61,12 +61,12 @@ storm(Deaths, Seed) ->
     Load = py_load:start(#{clients => ?CLIENTS, seed => Seed}),
     Until = py_faults:restarts() + Deaths,
     Over = fun() -> py_faults:restarts() >= Until end,
-    Faults = py_faults:run(#{over => Over, seed => Seed, places => 6, pools => ?POOLS, pause => 30}),
+    Faults = py_faults:run(#{over => Over, seed => Seed, places => 4, pools => ?POOLS, pause => 30}),
     Work = py_load:stop(Load),
     %% Bindings make the pool grow.
-    ok = py_pool:resize(default, 4),
+    ok = py_pool:resize(default, 6),
     _ = [py_test:whole(Pool) || Pool <- ?POOLS],
-    py_test:until(fun() -> length(py_test:os_pids(default)) =:= 4 orelse py:workers() end),
+    py_test:until(fun() -> length(py_test:os_pids(default)) =:= 6 orelse py:workers() end),
     {Work, Faults}.
 
 %% All workers are exchanged: those that have served keep segments for the next large payload.

@@ -47,8 +47,8 @@ cause(#{over := Over, pause := Pause} = Run, Tally) ->
                 case victim(Run) of
                     none ->
                         Tally;
-                    {Pool, OsPid} ->
-                        Fault = fault(),
+                    {Pool, OsPid, Faults} ->
+                        Fault = fault(Faults),
                         inflict(Fault, Pool, OsPid, Run),
                         maps:update_with(Fault, fun(N) -> N + 1 end, 1, Tally)
                 end,
@@ -56,31 +56,33 @@ cause(#{over := Over, pause := Pause} = Run, Tally) ->
             cause(Run, Tally1)
     end.
 
-fault() ->
+fault(Faults) ->
     case rand:uniform(10) of
-        N when N =< 5 -> {signal, pick(?SIGNALS)};
-        N when N =< 9 -> {call, pick(?WAYS)};
-        _ -> stopped
+        1 -> stopped;
+        N when N =< 5, Faults =:= all -> {call, pick(?WAYS)};
+        _ -> {signal, pick(?SIGNALS)}
     end.
 
-%% One in ten is taken however young it is, three of four times one that has something to do.
+%% One in thirty is taken however young it is, three of four times one that has something to do. A call ends whichever worker of the pool gets
+%% it, so all of them must have settled.
 victim(#{seen := Seen, pools := Pools}) ->
     Now = erlang:monotonic_time(millisecond),
     Ready = [{P, OsPid, N} || #{pool := P, os_pid := OsPid, state := ready, in_flight := N} <- py:workers(), lists:member(P, Pools)],
     _ = [ets:insert_new(Seen, {OsPid, Now, free}) || {_, OsPid, _} <- Ready],
-    Young = rand:uniform(10) =:= 1,
-    Fit = [W || {_, OsPid, _} = W <- Ready, [{_, Since, free}] <- [ets:lookup(Seen, OsPid)], Young orelse Now - Since > ?SETTLED],
+    Settled = [W || {_, OsPid, _} = W <- Ready, [{_, Since, _}] <- [ets:lookup(Seen, OsPid)], Now - Since > ?SETTLED],
+    Young = rand:uniform(30) =:= 1,
+    Fit = [W || {_, OsPid, _} = W <- Ready, [{_, _, free}] <- [ets:lookup(Seen, OsPid)], Young orelse lists:member(W, Settled)],
     Busy = [W || {_, _, InFlight} = W <- Fit, InFlight > 0],
     case {rand:uniform(4), Fit, Busy} of
         {_, [], _} -> none;
-        {N, _, [_ | _]} when N < 4 -> taken(pick(Busy), Seen);
-        _ -> taken(pick(Fit), Seen)
+        {N, _, [_ | _]} when N < 4 -> taken(pick(Busy), Ready -- Settled, Seen);
+        _ -> taken(pick(Fit), Ready -- Settled, Seen)
     end.
 
 %% Nobody else takes it.
-taken({Pool, OsPid, _}, Seen) ->
+taken({Pool, OsPid, _}, Unsettled, Seen) ->
     case ets:select_replace(Seen, [{{OsPid, '$1', free}, [], [{{OsPid, '$1', taken}}]}]) of
-        1 -> {Pool, OsPid};
+        1 -> {Pool, OsPid, case lists:keymember(Pool, 1, Unsettled) of true -> signals; false -> all end};
         0 -> none
     end.
 

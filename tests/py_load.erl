@@ -29,8 +29,8 @@ prepare(Dir) ->
 %% Options of the application under which the load runs: pools of every kind.
 pool_options() ->
     [
-        {num_workers, 4}, {max_workers, 8}, {num_async_workers, 2}, {num_subinterp_workers, 2}, {paths, [py_test:apps()]},
-        {pools, #{?POOL => #{num_workers => 2, num_executors => 3}}}
+        {num_workers, 6}, {max_workers, 10}, {num_async_workers, 3}, {num_subinterp_workers, 3}, {paths, [py_test:apps()]},
+        {pools, #{?POOL => #{num_workers => 3, num_executors => 3}}}
     ].
 
 %% Starts clients, linked to the caller.

@@ -70,7 +70,7 @@ rounds(End, Number, Sampler) ->
             ok = py_pool:start_pool(soaked, #{num_workers => 1}),
             {ok, 4.0} = py:call(math, sqrt, [16], #{}, #{pool => soaked}),
             ok = py_pool:stop_pool(soaked),
-            ok = py_pool:resize(default, 4),
+            ok = py_pool:resize(default, 6),
             Deaths + rounds(End, Number + 1, Sampler)
     end.
 

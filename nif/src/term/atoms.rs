@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rustler::sys::{self, ErlNifBinary, ErlNifCharEncoding};
 use shm_proto::etf::tags;
 
+use super::small;
 use crate::beam::{EnvPtr, Raw};
 
 macro_rules! atoms {
@@ -14,6 +15,8 @@ macro_rules! atoms {
         pub(super) struct Words {
             /// The empty list.
             pub nil_list: Raw,
+            /// See [`small::are_in_word`].
+            pub small_in_word: bool,
             $($(#[$meta])* pub $name: Raw,)*
         }
 
@@ -22,6 +25,7 @@ macro_rules! atoms {
                 Self {
                     // SAFETY: no element is read for a count of 0.
                     nil_list: unsafe { sys::enif_make_list_from_array(env, std::ptr::null(), 0) },
+                    small_in_word: small::are_in_word(env),
                     // SAFETY: pointer and length describe a literal of fewer than 256 characters.
                     $($name: unsafe { sys::enif_make_atom_len(env, $text.as_ptr().cast(), $text.len()) },)*
                 }

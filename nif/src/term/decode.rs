@@ -11,7 +11,7 @@ use shm_proto::etf::{Limits, ObjectKind, Reader, ShapeIter, Token, tags};
 use shm_proto::request::{NoneAs, Options};
 
 use super::atoms::{self, Words, words};
-use super::opaque;
+use super::{opaque, small};
 use super::refusal::{Corrupt, DecodeError, Refusal, corrupt};
 use crate::beam::{self, EnvPtr, Raw};
 use crate::handle::Home;
@@ -158,29 +158,25 @@ impl Decoder<'_> {
     }
 
     fn fill(&mut self, frame: Frame, stacks: &mut Stacks) -> Result<Raw, DecodeError> {
-        stacks.frames.push(frame);
+        let mut top = frame;
         loop {
-            match self.step()? {
-                Step::Open(frame) => {
-                    stacks.frames.push(Frame { first: stacks.values.len(), ..frame });
-                    continue;
-                }
-                Step::Done(term) => stacks.values.push(term),
-            }
-            while let Some(top) = stacks.frames.last_mut() {
+            while top.left > 0 {
                 top.left -= 1;
-                if top.left > 0 {
-                    break;
-                }
-                let Frame { container, first, .. } = *top;
-                stacks.frames.pop();
-                let term = self.close(container, &stacks.values[first..], &mut stacks.keys)?;
-                stacks.values.truncate(first);
-                stacks.values.push(term);
-                if stacks.frames.is_empty() {
-                    return Ok(term);
+                match self.step()? {
+                    Step::Done(term) => stacks.values.push(term),
+                    Step::Open(frame) => {
+                        stacks.frames.push(top);
+                        top = Frame { first: stacks.values.len(), ..frame };
+                    }
                 }
             }
+            let term = self.close(top.container, &stacks.values[top.first..], &mut stacks.keys)?;
+            stacks.values.truncate(top.first);
+            match stacks.frames.pop() {
+                Some(below) => top = below,
+                None => return Ok(term),
+            }
+            stacks.values.push(term);
         }
     }
 
@@ -233,30 +229,28 @@ impl Decoder<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self) -> Result<Step, DecodeError> {
-        let term = match self.reader.next()? {
-            // SAFETY: plain constructor.
-            Token::Int(value) => unsafe { sys::enif_make_int64(self.env, value) },
+        // Matching the result as a whole, without `?`, spares moving the token through memory.
+        let term = match self.reader.next() {
+            Err(error) => return Err(error.into()),
+            Ok(Token::Int(value)) => small::term(self.env, self.words, value),
             // SAFETY: plain constructor; the reader lets finite numbers pass only.
-            Token::Float(value) => unsafe { sys::enif_make_double(self.env, value) },
-            Token::Binary(data) | Token::Bytes(data) => self.binary(data)?,
-            Token::Str(text) => self.binary(text.as_bytes())?,
-            Token::None => match self.options.none() {
+            Ok(Token::Float(value)) => unsafe { sys::enif_make_double(self.env, value) },
+            Ok(Token::Binary(data) | Token::Bytes(data)) => self.binary(data)?,
+            Ok(Token::Str(text)) => self.binary(text.as_bytes())?,
+            Ok(Token::None) => match self.options.none() {
                 NoneAs::None => self.words.none,
                 NoneAs::Nil => self.words.nil,
                 NoneAs::Undefined => self.words.undefined,
             },
-            Token::True => self.words.true_,
-            Token::False => self.words.false_,
-            Token::Nil => self.words.nil_list,
-            Token::List(0) => self.close(Container::List, &[], &mut Vec::new())?,
-            Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
-            Token::Map(0) => self.close(Container::Map, &[], &mut Vec::new())?,
-            Token::List(count) => return Ok(open(Container::List, count.into())),
-            Token::Tuple(count) => return tuple(count),
-            Token::Map(count) => return Ok(open(Container::Map, 2 * u64::from(count))),
-            token => return self.rare(token),
+            Ok(Token::True) => self.words.true_,
+            Ok(Token::False) => self.words.false_,
+            Ok(Token::Nil) => self.words.nil_list,
+            Ok(Token::List(count)) => return Ok(open(Container::List, count.into())),
+            Ok(Token::Tuple(count)) => return tuple(count),
+            Ok(Token::Map(count)) => return Ok(open(Container::Map, 2 * u64::from(count))),
+            Ok(token) => return self.rare(token),
         };
         Ok(Step::Done(term))
     }
@@ -287,7 +281,6 @@ impl Decoder<'_> {
             }
             Token::Ndarray { dtype, shape } => self.ndarray(dtype, shape)?,
             Token::AsTuple => match self.reader.next()? {
-                Token::Tuple(0) => self.close(Container::Tuple, &[], &mut Vec::new())?,
                 Token::Tuple(count) => return tuple(count),
                 _ => return Err(corrupt("tuple mark without a tuple")),
             },

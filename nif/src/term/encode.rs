@@ -9,7 +9,7 @@ use shm_proto::request::Options;
 use super::atoms::{self, Words, is_none, words};
 use super::map::MapFrame;
 use super::scratch::{Blob, Scratch};
-use super::{BLOB_ALIGN, BLOB_BYTES, TAGS_OFF, opaque};
+use super::{BLOB_ALIGN, BLOB_BYTES, TAGS_OFF, opaque, small};
 use crate::beam::{self, EnvPtr, Raw};
 
 /// Why a request cannot be encoded.
@@ -103,26 +103,11 @@ impl<'s> Encoder<'s> {
         self.check_budget()
     }
 
+    /// Writes what is on the stack. Small integers, the most frequent elements by far, are written without a look at it.
     fn drain(&mut self) -> Result<(), EncodeError> {
         while let Some(frame) = self.scratch.frames.last_mut() {
             let next = match frame {
-                Frame::List { whole, tail, count, header } => {
-                    let (mut first, mut rest) = (Raw::default(), Raw::default());
-                    // SAFETY: `tail` belongs to the environment; the parts go to locals.
-                    if unsafe { sys::enif_get_list_cell(self.env, *tail, &mut first, &mut rest) } != 0 {
-                        *tail = rest;
-                        *count = count.checked_add(1).ok_or(EncodeError::Unsupported(*whole))?;
-                        Some(first)
-                    } else if *tail == self.words.nil_list {
-                        let at = *header + 1;
-                        let count = count.to_be_bytes();
-                        self.scratch.terms[at..at + 4].copy_from_slice(&count);
-                        self.scratch.terms.push(tags::NIL);
-                        None
-                    } else {
-                        return Err(EncodeError::Unsupported(*whole));
-                    }
-                }
+                Frame::List { .. } => self.list()?,
                 Frame::Tuple { left: 0, .. } => None,
                 Frame::Tuple { next, left } => {
                     // SAFETY: `left` elements remain at `next`, inside a tuple that stays in place while the NIF call runs.
@@ -132,7 +117,16 @@ impl<'s> Encoder<'s> {
                     *left -= 1;
                     Some(element)
                 }
-                Frame::Map(map) => map.step(),
+                Frame::Map(map) => loop {
+                    let Some(term) = map.step() else { break None };
+                    match small::value(self.words, term) {
+                        Some(value) => Writer::new(&mut self.scratch.terms).int(value),
+                        None => break Some(term),
+                    }
+                    if self.scratch.terms.len() > self.limit {
+                        return Err(EncodeError::TooLarge);
+                    }
+                },
             };
             match next {
                 Some(term) => self.start(term)?,
@@ -143,9 +137,41 @@ impl<'s> Encoder<'s> {
         Ok(())
     }
 
+    /// Goes on with the list on top: the next element that is no small integer, or `None` at its end.
+    fn list(&mut self) -> Result<Option<Raw>, EncodeError> {
+        let Some(Frame::List { whole, tail, count, header }) = self.scratch.frames.last_mut() else { return Ok(None) };
+        let out = &mut self.scratch.terms;
+        let (mut first, mut rest) = (Raw::default(), *tail);
+        // SAFETY: the tail belongs to the environment; the parts go to locals.
+        while unsafe { sys::enif_get_list_cell(self.env, rest, &mut first, &mut rest) } != 0 {
+            *count = count.checked_add(1).ok_or(EncodeError::Unsupported(*whole))?;
+            match small::value(self.words, first) {
+                Some(value) => Writer::new(out).int(value),
+                None => {
+                    *tail = rest;
+                    return Ok(Some(first));
+                }
+            }
+            if out.len() > self.limit {
+                return Err(EncodeError::TooLarge);
+            }
+        }
+        if rest != self.words.nil_list {
+            return Err(EncodeError::Unsupported(*whole));
+        }
+        let at = *header + 1;
+        out[at..at + 4].copy_from_slice(&count.to_be_bytes());
+        out.push(tags::NIL);
+        Ok(None)
+    }
+
     /// Writes a scalar, or the header of a container and remembers its elements.
     #[inline]
     fn start(&mut self, term: Raw) -> Result<(), EncodeError> {
+        if let Some(value) = small::value(self.words, term) {
+            self.writer().int(value);
+            return Ok(());
+        }
         // SAFETY: `term` belongs to the environment.
         match unsafe { enif_term_type(self.env, term) } {
             1 => self.atom(term),

@@ -15,6 +15,7 @@ mod opaque;
 mod refusal;
 mod request;
 mod scratch;
+mod small;
 mod special;
 
 pub use atoms::existing as existing_atom;

@@ -46,11 +46,20 @@ impl<'a> Writer<'a> {
         self.out
     }
 
-    #[inline]
+    /// Appends a tag and a field of fixed size: one look at the room and two stores, which `push` and `extend_from_slice` are not.
+    #[inline(always)]
     fn tagged<const N: usize>(&mut self, tag: u8, rest: [u8; N]) {
-        self.out.reserve(N + 1);
-        self.out.push(tag);
-        self.out.extend_from_slice(&rest);
+        let len = self.out.len();
+        if self.out.capacity() - len <= N {
+            self.out.reserve(N + 1);
+        }
+        // SAFETY: there is room for the tag and N bytes, which are written before the length grows.
+        unsafe {
+            let end = self.out.as_mut_ptr().add(len);
+            end.write(tag);
+            end.add(1).cast::<[u8; N]>().write(rest);
+            self.out.set_len(len + N + 1);
+        }
     }
 
     #[inline]

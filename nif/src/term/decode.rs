@@ -11,8 +11,8 @@ use shm_proto::etf::{Limits, ObjectKind, Reader, ShapeIter, Token, tags};
 use shm_proto::request::{NoneAs, Options};
 
 use super::atoms::{self, Words, words};
-use super::{opaque, small};
 use super::refusal::{Corrupt, DecodeError, Refusal, corrupt};
+use super::{opaque, small};
 use crate::beam::{self, EnvPtr, Raw};
 use crate::handle::Home;
 
@@ -231,6 +231,9 @@ impl Decoder<'_> {
 
     #[inline(always)]
     fn step(&mut self) -> Result<Step, DecodeError> {
+        if let Some(value) = self.reader.short_int() {
+            return Ok(Step::Done(small::term(self.env, self.words, value.into())));
+        }
         // Matching the result as a whole, without `?`, spares moving the token through memory.
         let term = match self.reader.next() {
             Err(error) => return Err(error.into()),

@@ -235,6 +235,22 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The next value if it is a whole integer of at most 32 bits; otherwise nothing is read. What [`Reader::next`] does, without a
+    /// [`Token`] between two decisions about the same byte: most elements of most containers are such integers.
+    #[inline(always)]
+    pub fn short_int(&mut self) -> Option<i32> {
+        let rest = self.data.get(self.at..)?;
+        let (value, len) = match rest {
+            [tags::SMALL_INTEGER, byte, ..] => (i32::from(*byte), 2),
+            [tags::INTEGER, a, b, c, d, ..] => (i32::from_be_bytes([*a, *b, *c, *d]), 5),
+            _ => return None,
+        };
+        self.elements_left = self.elements_left.checked_sub(1)?;
+        self.owed = self.owed.saturating_sub(1);
+        self.at += len;
+        Some(value)
+    }
+
     #[inline(never)]
     fn rare(&mut self, tag: u8) -> Result<Token<'a>, EtfError> {
         Ok(match tag {

@@ -66,8 +66,23 @@ fn write(writer: &mut Writer<'_>, value: &Value) {
     }
 }
 
+/// `next`, beside which `short_int` must do the same or nothing.
+fn next<'a>(reader: &mut Reader<'a>) -> Result<Token<'a>, EtfError> {
+    let (before, mut other) = (format!("{reader:?}"), reader.clone());
+    let short = other.short_int();
+    let token = reader.next();
+    match short {
+        Some(value) => {
+            assert_eq!(token, Ok(Token::Int(value.into())));
+            assert_eq!(format!("{other:?}"), format!("{reader:?}"));
+        }
+        None => assert_eq!(format!("{other:?}"), before),
+    }
+    token
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Value, EtfError> {
-    Ok(match reader.next()? {
+    Ok(match next(reader)? {
         Token::None => Value::None,
         Token::True => Value::Bool(true),
         Token::False => Value::Bool(false),
@@ -226,6 +241,13 @@ fn integers_have_one_reading() {
     assert_eq!(Reader::new(&least, Limits::default()).next(), Ok(Token::Int(i64::MIN)));
     let next: [u8; 11] = [110, 8, 0, 0, 0, 0, 0, 0, 0, 0, 128];
     assert!(matches!(Reader::new(&next, Limits::default()).next(), Ok(Token::Big { negative: false, .. })));
+    for value in [0, 255, 256, -1, i32::MAX, i32::MIN] {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes).int(value.into());
+        assert_eq!(Reader::new(&bytes, Limits::default()).short_int(), Some(value));
+        assert_eq!(Reader::new(&bytes[..bytes.len() - 1], Limits::default()).short_int(), None);
+        assert_eq!(Reader::new(&bytes, Limits { bytes: 8, elements: 0 }).short_int(), None);
+    }
 }
 
 #[test]

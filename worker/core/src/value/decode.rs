@@ -195,16 +195,39 @@ impl<'e> Decoder<'e> {
                     if key.is_null() {
                         return Ok(false);
                     }
-                    self.put(key, reader, start)?;
+                    let frame = &mut self.frames[top];
+                    (frame.key, frame.key_to) = (key, reader.position());
                 }
                 let value = self.scalar_or_open(reader, false)?;
                 if value.is_null() {
                     return Ok(false);
                 }
-                self.put(value, reader, start)?;
+                self.pair(value, start)?;
             }
         }
         Ok(true)
+    }
+
+    /// Puts the pair of the key that came before and this value into the dict on top.
+    ///
+    /// # Safety
+    /// The GIL is held, the frame on top is a dict with a key, and `value` is a reference that this call takes over.
+    #[inline(always)]
+    unsafe fn pair(&mut self, value: *mut PyObject, start: &Reader<'_>) -> Result<(), DecodeError> {
+        let top = self.frames.len() - 1;
+        let frame = &mut self.frames[top];
+        let key = std::mem::replace(&mut frame.key, std::ptr::null_mut());
+        frame.filled += 1;
+        // SAFETY: the dict is ours alone; its setter takes references of its own.
+        unsafe {
+            let status = ffi::PyDict_SetItem(frame.object, key, value);
+            ffi::Py_DECREF(key);
+            ffi::Py_DECREF(value);
+            if status < 0 || ffi::PyDict_Size(frame.object) != frame.filled {
+                return Err(self.bad_key(status, start));
+            }
+        }
+        Ok(())
     }
 
     /// Puts an element into the innermost container.
@@ -231,15 +254,7 @@ impl<'e> Decoder<'e> {
                     frame.key_to = reader.position();
                     return Ok(());
                 }
-                Container::Dict => {
-                    let key = std::mem::replace(&mut frame.key, std::ptr::null_mut());
-                    let status = ffi::PyDict_SetItem(frame.object, key, object);
-                    ffi::Py_DECREF(key);
-                    ffi::Py_DECREF(object);
-                    if status < 0 || ffi::PyDict_Size(frame.object) != frame.filled + 1 {
-                        return Err(self.bad_key(status, start));
-                    }
-                }
+                Container::Dict => return self.pair(object, start),
             }
         }
         self.frames[top].filled += 1;

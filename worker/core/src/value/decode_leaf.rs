@@ -24,9 +24,13 @@ impl<'e> Decoder<'e> {
         // of 1000 integers.
         // SAFETY: the GIL is held.
         let object = unsafe {
+            if let Some(value) = reader.short_int() {
+                return checked(ffi::PyLong_FromLong(value.into()));
+            }
             match reader.next() {
                 Err(error) => return Err(error.into()),
-                Ok(Token::Int(value)) => ffi::PyLong_FromLongLong(value),
+                // The variant for `long long` has no short way for one digit.
+                Ok(Token::Int(value)) => ffi::PyLong_FromLong(value),
                 Ok(Token::Float(value)) => ffi::PyFloat_FromDouble(value),
                 Ok(Token::Binary(bytes)) if self.binary_is_bytes => text::bytes_object(bytes),
                 Ok(Token::Binary(bytes)) if is_name => {

@@ -160,6 +160,14 @@ struct Frame {
     python_ran: u64,
 }
 
+impl Frame {
+    /// Remembers how far a dict is.
+    #[inline]
+    fn reached(&mut self, next: isize, cursor: isize, key_kinds: u8) {
+        (self.next, self.cursor, self.key_kinds) = (next, cursor, key_kinds);
+    }
+}
+
 pub(super) struct Encoder<'a> {
     pub(super) writer: Writer<'a>,
     pub(super) blobs: &'a mut BlobSink,
@@ -268,21 +276,28 @@ impl Encoder<'_> {
                 }
             }
             let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-            while self.frames[top].next < self.frames[top].size {
-                let frame = &mut self.frames[top];
-                if ffi::PyDict_Next(data, &mut frame.cursor, &mut key, &mut value) == 0 {
+            let Frame { mut next, size, mut cursor, mut key_kinds, .. } = self.frames[top];
+            while next < size {
+                if ffi::PyDict_Next(data, &mut cursor, &mut key, &mut value) == 0 {
                     return Err(changed(c"dict changed size while it was encoded"));
                 }
-                frame.next += 1;
-                self.keys.push((self.writer.position(), 0));
+                next += 1;
+                let from = self.writer.position();
                 match self.plain(key) {
                     Some(written) => {
-                        self.end_key(top, written);
-                        if self.value(value)? == Step::Opened {
+                        key_kinds |= written as u8;
+                        self.keys.push((from, self.writer.position()));
+                        if self.plain(value).is_some() {
+                            continue;
+                        }
+                        self.frames[top].reached(next, cursor, key_kinds);
+                        if self.other(value)? == Step::Opened {
                             return Ok(());
                         }
                     }
                     None => {
+                        self.keys.push((from, 0));
+                        self.frames[top].reached(next, cursor, key_kinds);
                         let value = Object::borrowed(value);
                         if self.key_depth == 0 {
                             self.key_depth = top + 1;
@@ -294,6 +309,7 @@ impl Encoder<'_> {
                             }
                             Step::Written(_) => self.end_key(top, Written::Odd),
                         }
+                        key_kinds |= Written::Odd as u8;
                         if let Some(value) = value
                             && self.value(value.as_ptr())? == Step::Opened
                         {
@@ -302,7 +318,8 @@ impl Encoder<'_> {
                     }
                 }
             }
-            if ffi::PyDict_Size(data) != self.frames[top].size {
+            self.frames[top].key_kinds |= key_kinds;
+            if ffi::PyDict_Size(data) != size {
                 return Err(changed(c"dict changed size while it was encoded"));
             }
         }

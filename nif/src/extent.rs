@@ -2,6 +2,7 @@
 
 use crate::beam::{EnvPtr, Raw};
 use crate::incarnation::Incarnation;
+use crate::janitor::{self, Job};
 use crate::term::{Blobs, Encoded};
 use shm_proto::arena::Lease;
 use shm_proto::blob::{AllocateError, Blob, View};
@@ -85,13 +86,22 @@ impl Payload {
         }
     }
 
-    /// Ends the node's interest. A worker that has started the request returns the memory itself.
+    /// Ends the node's interest. A worker that has started the request returns the memory itself. On any scheduler: what has to be
+    /// unmapped is left to the janitor.
     pub fn discard(self, worker: &Incarnation, never_started: bool) {
-        if never_started {
-            match self {
-                Payload::Arena { lease, .. } => worker.link().request_arena.take_back(lease),
-                Payload::Segment { blob, .. } => worker.link().request_blobs.take_back(blob.ticket()),
+        let link = worker.link();
+        let remains = match self {
+            Payload::Segment { blob, .. } if never_started => link.request_blobs.take_back(blob),
+            Payload::Segment { blob, .. } => blob.leave(),
+            Payload::Arena { lease, .. } => {
+                if never_started {
+                    link.request_arena.take_back(lease);
+                }
+                None
             }
+        };
+        if let Some(remains) = remains {
+            janitor::push(Job::Bury(Box::new(remains)));
         }
     }
 }

@@ -36,11 +36,36 @@ fn large_payloads_travel_in_memfds_that_are_used_again() {
         serials.dedup();
         assert_eq!(serials, [1], "one memfd served all");
 
-        let held: Vec<_> = (0..64).map(|_| outbox.allocate(1).unwrap()).collect();
+        let mut held: Vec<_> = (0..64).map(|_| outbox.allocate(1).unwrap()).collect();
         assert!(matches!(outbox.allocate(1), Err(AllocateError::Full)));
-        outbox.take_back(held[5].extent(0).ticket);
+        assert!(outbox.take_back(held.remove(5)).is_none(), "it is kept");
         assert!(outbox.allocate(1).is_ok());
     }
+}
+
+#[test]
+fn what_is_not_kept_is_unmapped_by_who_was_told_so() {
+    const MIB: usize = 1 << 20;
+    let mapped = |mib: usize| {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let sizes = maps.lines().filter(|line| line.contains("erlang_python-request")).map(|line| {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            usize::from_str_radix(to, 16).unwrap() - usize::from_str_radix(from, 16).unwrap()
+        });
+        sizes.filter(|size| *size == mib * MIB).count()
+    };
+    let (node, _handshake) = NodeLink::create(geometry()).unwrap();
+    let outbox = &node.request_blobs;
+    outbox.set_cache_limit(20 * MIB);
+    let first = outbox.allocate(14 * MIB).unwrap();
+    let second = outbox.allocate(16 * MIB).unwrap();
+    assert_eq!((mapped(14), mapped(16)), (1, 1));
+    assert!(outbox.take_back(first).is_none());
+    let remains = outbox.take_back(second).expect("both are more than is kept");
+    assert_eq!((mapped(14), mapped(16)), (1, 1), "nothing was unmapped on the way");
+    drop(remains);
+    assert_eq!((mapped(14), mapped(16)), (0, 1), "the older one went");
+    assert!(outbox.allocate(14 * MIB).unwrap().leave().is_none(), "its slot has it");
 }
 
 #[test]

@@ -13,11 +13,13 @@ const TAG_BITS: u32 = 4;
 const LARGEST: i64 = i64::MAX >> TAG_BITS;
 const SMALLEST: i64 = i64::MIN >> TAG_BITS;
 
+#[inline(always)]
 fn from_word(word: i64) -> Raw {
     // SAFETY: a term is a transparent newtype over a machine word.
     unsafe { std::mem::transmute::<i64, Raw>(word) }
 }
 
+#[inline(always)]
 fn word(term: Raw) -> i64 {
     // SAFETY: as above.
     unsafe { std::mem::transmute::<Raw, i64>(term) }

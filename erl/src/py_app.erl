@@ -7,7 +7,7 @@
 
 %% @doc Checks the configuration, starts the pools and waits until their workers serve.
 %%
-%% Fails with `{Tag, Text}': `bad_config', `no_python', `nif_not_loaded' or `worker_start_failed'; the text
+%% Fails with `{Tag, Text}': `bad_config', `no_python', `nif_not_loaded', `exhausted' or `worker_start_failed'; the text
 %% says what is wrong and how to fix it.
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Args) ->
@@ -43,8 +43,14 @@ library() ->
     end.
 
 -spec start(py_config:config()) -> {ok, pid()} | {error, term()}.
-start(#{max_concurrent := Max, pools := Pools, default := Default}) ->
-    ok = py_nif:start(),
+start(Config) ->
+    case py_nif:start() of
+        ok -> start_tree(Config);
+        {error, {exhausted, Text}} -> {error, {exhausted, unicode:characters_to_list(Text)}}
+    end.
+
+-spec start_tree(py_config:config()) -> {ok, pid()} | {error, term()}.
+start_tree(#{max_concurrent := Max, pools := Pools, default := Default}) ->
     ok = py_nif:set_max_permits(Max),
     case py_sup:start_link() of
         {ok, Sup} ->

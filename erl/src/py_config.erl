@@ -91,6 +91,8 @@ consistent(#{num_executors := N, max_threads := Max}) when N > Max ->
     fail("num_executors is ~b, more than max_threads, ~b: raise max_threads or lower num_executors", [N, Max]);
 consistent(#{sandbox := Sandbox, segments := named}) when Sandbox =/= false ->
     fail("sandbox needs sealed memfds, so it cannot be used with segments => named: leave segments at auto", []);
+consistent(#{max_rss := Rss, memory_limit := Limit}) when is_integer(Rss), is_integer(Limit), Rss >= Limit ->
+    fail("max_rss is ~b, not less than memory_limit, ~b: lower max_rss or raise memory_limit", [Rss, Limit]);
 consistent(Config) ->
     Config.
 
@@ -117,7 +119,10 @@ defaults() ->
         blob_cache => 128 * 1024 * 1024,
         inline_budget_us => 20,
         segments => auto,
-        stdout => inherit
+        stdout => inherit,
+        memory_limit => infinity,
+        max_rss => infinity,
+        max_calls => infinity
     }.
 
 -spec keys() -> [atom()].
@@ -179,10 +184,17 @@ check(stdout, S) ->
     lists:member(S, [inherit, logger, null]) orelse "inherit (that of the node), logger (an event for each line) or null";
 check(inline_budget_us, N) ->
     (is_integer(N) andalso N >= 0 andalso N =< 1000) orelse "a number of microseconds from 0 (never watch) to 1000";
+check(memory_limit, N) -> memory(N);
+check(max_rss, N) -> memory(N);
+check(max_calls, N) -> N =:= infinity orelse (is_integer(N) andalso N > 0 andalso N < 1 bsl 31) orelse "a positive number of requests below 2^31, or infinity";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default, async and parallel are configured by the plain options".
 
 positive(N) ->
     (is_integer(N) andalso N > 0 andalso N < 65536) orelse "a positive integer below 65536".
+
+%% An interpreter alone takes some 10 MiB.
+memory(N) ->
+    N =:= infinity orelse (is_integer(N) andalso N >= 1 bsl 24 andalso N < 1 bsl 48) orelse "a number of bytes, at least 16 MiB (16777216), or infinity".
 
 milliseconds(T) ->
     (is_integer(T) andalso T > 0 andalso T =< 16#ffffffff) orelse "a positive number of milliseconds".

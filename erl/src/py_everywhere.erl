@@ -26,8 +26,16 @@ ask(Request, Timeout) ->
 ask(Request, Timeout, Workers) ->
     Deadline = py_deadline:at(Timeout),
     Flags = py_options:of_node(),
-    Sent = [{Id, Pool, element(1, py_request:async(Worker, Request, infinity, Flags))} || {Id, Pool, Worker} <- Workers],
-    [{Id, Pool, py_request:await(Ref, py_deadline:left(Deadline))} || {Id, Pool, Ref} <- Sent].
+    Sent = [{Id, Pool, py_request:async(Worker, Request, infinity, Flags)} || {Id, Pool, Worker} <- Workers],
+    [{Id, Pool, py_request:await(Ref, py_deadline:left(Deadline))} || {Id, Pool, {Ref, Sending}} <- Sent, not gone(Ref, Sending)].
+
+%% A worker that takes no requests any more is none of those that are asked: it has, or will have, a successor.
+-spec gone(reference(), submitted | {refused, term()}) -> boolean().
+gone(Ref, {refused, {worker_down, _}}) ->
+    ok = py_request:cancel(Ref),
+    true;
+gone(_Ref, _) ->
+    false.
 
 %% @doc Who failed, and why.
 -spec failures([answer()]) -> failed().

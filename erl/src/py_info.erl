@@ -8,9 +8,10 @@
 -type execution() :: #{mode := multi_process, pools := #{atom() => map()}, python => binary()}.
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
+    last_error := term(), rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
 }.
-%% `state' is `down', `starting', `ready' or `draining', `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
+%% `state' is `down', `starting', `ready', `leaving' (its substitute serves, and it those who have something of it) or `draining';
+%% `last_error' is why a process of this worker could not start or ended, `none' if none did; `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
 %% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself, `streams' those that have not
 %% ended.
 -type stats() :: #{
@@ -79,9 +80,9 @@ workers() ->
     [worker(Row) || Row <- py_pool:workers()].
 
 -spec worker(py_pool:worker_row()) -> worker().
-worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts}}) ->
+worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts, last_error := Error}}) ->
     Base = #{
-        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, rss => py_admin:rss(OsPid)
+        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, last_error => Error, rss => py_admin:rss(OsPid)
     },
     Load =
         case Worker of

@@ -6,8 +6,8 @@
 -module(py_nif).
 
 -export([start/0, stop/0, nif_info/0, diagnose/0]).
--export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_info/1, choose/1]).
--export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, alive/1]).
+-export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_failing/2, pool_info/1, choose/1]).
+-export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, worker_unused/2, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
 -export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, waits_for/1, interrupt/1, in_flight/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1, lease_hand_back/1]).
@@ -61,7 +61,7 @@ priv_dir() ->
     end.
 
 %% @doc Starts the threads that every pool needs.
--spec start() -> ok.
+-spec start() -> ok | {error, {exhausted, binary()}}.
 start() -> erlang:nif_error(not_loaded).
 
 %% @doc Joins every thread and drops everything; pending requests get `{worker_down, stopped}'.
@@ -93,6 +93,10 @@ pool_remove(_Pool, _Worker) -> erlang:nif_error(not_loaded).
 -spec pool_close(pool()) -> ok.
 pool_close(_Pool) -> erlang:nif_error(not_loaded).
 
+%% @doc Whether requests for which the pool has no worker get `{error, no_workers_available}' instead of waiting for one. Ends when a worker is added.
+-spec pool_failing(pool(), boolean()) -> ok.
+pool_failing(_Pool, _Failing) -> erlang:nif_error(not_loaded).
+
 %% @doc Load of a pool.
 -spec pool_info(pool()) ->
     #{workers := non_neg_integer(), pending := non_neg_integer(), parked := non_neg_integer(), waiting := non_neg_integer()}.
@@ -106,12 +110,12 @@ choose(_Pool) -> erlang:nif_error(not_loaded).
 -spec worker_new(#{atom() => term()}) -> {ok, worker(), binary()} | {error, {atom(), binary()}}.
 worker_new(_Options) -> erlang:nif_error(not_loaded).
 
-%% @doc Ties the worker to an OS process, whose death is learned from there on.
--spec worker_watch(worker(), pos_integer()) -> ok | {error, term()}.
+%% @doc Ties the worker to an OS process, whose death is learned from there on. `exited': there is none.
+-spec worker_watch(worker(), pos_integer()) -> ok | {error, exited | binary()}.
 worker_watch(_Worker, _OsPid) -> erlang:nif_error(not_loaded).
 
 %% @doc Checks the worker's hello and starts the reader thread.
--spec worker_attach(worker(), binary()) -> ok | {error, bad_hello}.
+-spec worker_attach(worker(), binary()) -> ok | {error, bad_hello | {exhausted, binary()}}.
 worker_attach(_Worker, _Hello) -> erlang:nif_error(not_loaded).
 
 %% @doc No new requests; queued unbound ones that have not started move to other workers.
@@ -163,10 +167,15 @@ worker_kill(_Worker, _Reason) -> erlang:nif_error(not_loaded).
 -spec worker_running(worker()) -> non_neg_integer().
 worker_running(_Worker) -> erlang:nif_error(not_loaded).
 
-%% @doc Load and service times of one worker; `handles' that exist in Erlang, `objects' that the worker keeps for them, and
+%% @doc Load and service times of one worker; `requests' that have come, modulo 2^32, `ties' of processes to it, `handles' that exist in Erlang, `objects' that the worker keeps for them, and
 %% `object_slots' of the table that it keeps them in.
 -spec worker_info(worker()) -> #{atom() => term()}.
 worker_info(_Worker) -> erlang:nif_error(not_loaded).
+
+%% @doc Whether a worker that was removed from its pool has nothing in flight, and nobody has anything that leads to it: no binding, tie
+%% or object. Then nobody ever will.
+-spec worker_unused(pool(), worker()) -> boolean().
+worker_unused(_Pool, _Worker) -> erlang:nif_error(not_loaded).
 
 %% @doc Whether the worker takes requests, from the holder of the lease if it is one.
 -spec alive(worker() | lease()) -> boolean().

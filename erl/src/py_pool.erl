@@ -12,6 +12,8 @@
 -export([create_tables/0, workers_started/2, joined/0, set_joined/1, workers/0, update_worker/4, forget_worker/1, notify/2]).
 -export([start_link/2, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
+-include_lib("kernel/include/logger.hrl").
+
 -export_type([spec/0, stats/0, worker_row/0]).
 
 -type spec() :: #{
@@ -33,12 +35,19 @@
     pending_requests := non_neg_integer(),
     parked_requests := non_neg_integer(),
     waiting_requests := non_neg_integer(),
-    restarts := non_neg_integer()
+    restarts := non_neg_integer(),
+    failing := boolean(),
+    last_errors := [string()]
 }.
 %% `available_workers' are ready, not bound, and have nothing to do; `checked_out' are bound; `parked_requests' wait for a worker, `waiting_requests'
-%% for a permit or for room in a ring.
+%% for a permit or for room in a ring. `failing': no worker stays up, and requests get `{error, no_workers_available}' at once; `last_errors' are
+%% those of the workers that are down or start after a failure.
 -type worker_row() :: {Id :: non_neg_integer(), Pool :: atom(), undefined | py_nif:worker(), Joined :: boolean(), Info :: map()}.
 
+%% So many starts that failed or deaths at once, one after another, and a worker is not expected any more.
+-define(FAILURES, 4).
+%% Between two looks at workers that are due and cannot be spared.
+-define(DUE_LOOK, 1000).
 -define(POOLS, py_pools).
 -define(WORKERS, py_workers).
 
@@ -52,6 +61,12 @@
     %% Workers that could not go yet, because of bindings.
     surplus = 0 :: non_neg_integer(),
     failure = none :: none | string(),
+    failing = false :: boolean(),
+    %% Workers that are to be replaced, in the order of their turns.
+    due = [] :: [non_neg_integer()],
+    %% The one whose turn it is, and its substitute, which starts.
+    turn = none :: none | {Old :: non_neg_integer(), New :: non_neg_integer()},
+    due_timer = none :: none | reference(),
     ready_waiters = [] :: [gen_server:from()],
     worker_waiters = [] :: [gen_server:from()]
 }).
@@ -146,7 +161,7 @@ get_stats(Name) ->
             Ready = [W || {_, _, W, _, #{state := ready}} <- Rows],
             Infos = [py_nif:worker_info(W) || W <- Ready],
             #{
-                num_workers => length([up || {_, _, _, _, #{state := S}} <- Rows, S =/= draining]),
+                num_workers => length([up || {_, _, _, _, #{state := S}} <- Rows, S =/= draining, S =/= leaving]),
                 max_workers => maps:get(max_workers, spec(Name)),
                 ready_workers => length(Ready),
                 available_workers => length([idle || #{in_flight := 0, bound := false} <- Infos]),
@@ -154,7 +169,9 @@ get_stats(Name) ->
                 pending_requests => Pending,
                 parked_requests => Parked,
                 waiting_requests => Waiting,
-                restarts => lists:sum([R || {_, _, _, _, #{restarts := R}} <- Rows])
+                restarts => lists:sum([R || {_, _, _, _, #{restarts := R}} <- Rows]),
+                failing => failing(Rows),
+                last_errors => [E || {_, _, _, _, #{state := S, last_error := E}} <- Rows, S =:= down orelse S =:= starting, E =/= none]
             }
     end.
 
@@ -294,7 +311,7 @@ set_joined(Id) ->
 %% @private Writes the row of a worker; leaves `Joined' as it is while the worker serves.
 -spec update_worker(non_neg_integer(), atom(), undefined | py_nif:worker(), map()) -> ok.
 update_worker(Id, Pool, Worker, #{state := State} = Info) ->
-    Joined = State =:= ready andalso ets:lookup_element(?WORKERS, Id, 4),
+    Joined = (State =:= ready orelse State =:= leaving) andalso ets:lookup_element(?WORKERS, Id, 4),
     true = ets:insert(?WORKERS, {Id, Pool, Worker, Joined, Info}),
     ok.
 
@@ -304,8 +321,8 @@ forget_worker(Id) ->
     true = ets:delete(?WORKERS, Id),
     ok.
 
-%% @private A worker serves, could not start, needs a substitute, or is not bound any more.
--spec notify(atom(), ready | replace | spare | {failed, string()}) -> ok.
+%% @private A worker serves, has ended, could not start, is due for replacement, needs a substitute at once, or is not bound any more.
+-spec notify(atom(), ready | down | {failed, string()} | {due, non_neg_integer()} | replace | spare) -> ok.
 notify(Name, Event) ->
     case ets:lookup(?POOLS, {server, Name}) of
         [{_, Server}] -> gen_server:cast(Server, {worker, Event});
@@ -342,6 +359,8 @@ init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
 -spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}} | {reply, term(), #state{}}.
 handle_call(await_ready, From, #state{ready_waiters = Waiters} = State) ->
     {noreply, wake(State#state{ready_waiters = [From | Waiters]})};
+handle_call(await_worker, _From, #state{failing = true} = State) ->
+    {reply, {error, no_workers_available}, State};
 handle_call(await_worker, From, #state{worker_waiters = Waiters} = State) ->
     {noreply, wake(State#state{worker_waiters = [From | Waiters]})};
 handle_call({resize, Size}, _From, #state{spec = #{max_workers := Max}} = State) when Size > Max ->
@@ -370,7 +389,11 @@ handle_call({grow, How}, _From, #state{spec = #{max_workers := Max}} = State) ->
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({worker, ready}, #state{name = Name} = State) ->
     ok = py_context:changed(Name),
-    {noreply, wake(State)};
+    {noreply, recycle(take_turn(wake(judge(State))))};
+handle_cast({worker, down}, State) ->
+    {noreply, judge(State)};
+handle_cast({worker, {due, Id}}, #state{due = Due} = State) ->
+    {noreply, recycle(State#state{due = lists:delete(Id, Due) ++ [Id]})};
 handle_cast({worker, replace}, State) ->
     _ = start_workers(1, State),
     {noreply, State};
@@ -385,6 +408,8 @@ handle_cast({worker, {failed, Text}}, #state{name = Name, ready_waiters = Waiter
 
 %% @private
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info({timeout, Timer, due}, #state{due_timer = Timer} = State) ->
+    {noreply, recycle(State#state{due_timer = none})};
 handle_info(_Info, State) ->
     {noreply, State}.
 
@@ -411,10 +436,89 @@ wake(#state{name = Name, size = Size, ready_waiters = ReadyWaiters, worker_waite
             State1
     end.
 
-%% Workers that stay, in the order of their age.
+%% Workers that stay, in the order of their age; a substitute stands for nobody until it serves.
 -spec present(#state{}) -> [worker_row()].
-present(#state{name = Name, going = Going}) ->
-    [Row || {Id, N, _, _, #{state := S}} = Row <- workers(), N =:= Name, S =/= draining, not lists:member(Id, Going)].
+present(#state{name = Name, going = Going, turn = Turn}) ->
+    Apart = case Turn of none -> Going; {_, New} -> [New | Going] end,
+    [Row || {Id, N, _, _, #{state := S}} = Row <- workers(), N =:= Name, S =/= draining, S =/= leaving, not lists:member(Id, Apart)].
+
+%% Whether there is no worker and none is expected.
+-spec failing([worker_row()]) -> boolean().
+failing(Rows) ->
+    Rows =/= [] andalso lists:all(fun({_, _, _, _, #{state := S, failures := F}}) -> S =/= ready andalso F >= ?FAILURES end, Rows).
+
+%% Requests wait for a worker as long as one is expected.
+-spec judge(#state{}) -> #state{}.
+judge(#state{name = Name, native = Native, failing = Before, worker_waiters = Waiters} = State) ->
+    case failing(present(State)) of
+        Before ->
+            State;
+        true ->
+            ?LOG_ERROR("pool ~ts: no worker stays up; requests are refused until one does", [Name]),
+            ok = py_nif:pool_failing(Native, true),
+            _ = [gen_server:reply(From, {error, no_workers_available}) || From <- Waiters],
+            State#state{failing = true, worker_waiters = []};
+        false ->
+            ?LOG_NOTICE("pool ~ts serves again", [Name]),
+            ok = py_nif:pool_failing(Native, false),
+            State#state{failing = false}
+    end.
+
+%% Workers that are due go one after another: a substitute starts, serves, and only then the worker begins to leave. A bound one
+%% waits for its turn. One that somebody is tied to or has objects or streams of leaves when they are gone, so it goes after the
+%% others, and at most half of the pool may be leaving.
+-spec recycle(#state{}) -> #state{}.
+recycle(#state{name = Name, size = Size, due = [_ | _] = Due, turn = none} = State) ->
+    Present = present(State),
+    Due1 = [Id || Id <- Due, lists:keymember(Id, 1, Present)],
+    Turns = lists:sort([
+        {needed(Worker), N, Id}
+     || {N, Id} <- lists:zip(lists:seq(1, length(Due1)), Due1),
+        {_, _, Worker, _, #{state := ready}} <- [lists:keyfind(Id, 1, Present)],
+        not bound(Worker)
+    ]),
+    Leaving = length([Id || {Id, N, _, _, #{state := leaving}} <- workers(), N =:= Name]),
+    case Turns of
+        [{_, _, Old} | _] when 2 * Leaving < Size ->
+            [New] = start_workers(1, State),
+            State#state{due = lists:delete(Old, Due1), turn = {Old, New}};
+        _ ->
+            look_again(State#state{due = Due1})
+    end;
+recycle(State) ->
+    State.
+
+-spec look_again(#state{}) -> #state{}.
+look_again(#state{due = [_ | _], due_timer = none} = State) ->
+    State#state{due_timer = erlang:start_timer(?DUE_LOOK, self(), due)};
+look_again(State) ->
+    State.
+
+%% The substitute serves.
+-spec take_turn(#state{}) -> #state{}.
+take_turn(#state{turn = {Old, New}, going = Going} = State) ->
+    Rows = workers(),
+    case {lists:keyfind(New, 1, Rows), lists:keyfind(Old, 1, present(State))} of
+        {{_, _, _, _, #{state := ready}}, {_, _, _, _, #{pid := Pid}}} ->
+            ok = py_worker:recycle(Pid),
+            State#state{turn = none, going = [Old | Going]};
+        {{_, _, _, _, #{state := ready}}, false} ->
+            %% The worker has gone for another reason, and another has taken its place.
+            {_, Shrunk} = retire(1, State#state{turn = none}),
+            Shrunk;
+        {_, _} ->
+            State
+    end;
+take_turn(State) ->
+    State.
+
+%% Whether somebody has something that leads to the worker.
+-spec needed(py_nif:worker()) -> boolean().
+needed(Worker) ->
+    case py_nif:worker_info(Worker) of
+        #{handles := 0, ties := 0, streams := 0} -> false;
+        _ -> true
+    end.
 
 %% Tells workers to go, the youngest first, but no bound one, nor the last unbound one beside bound ones. How many could not go.
 -spec retire(integer(), #state{}) -> {non_neg_integer(), #state{}}.

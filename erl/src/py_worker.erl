@@ -1,11 +1,12 @@
 %% @doc One worker: an operating-system process with a CPython of its own, and its life cycle.
 %%
 %% <pre>
-%% down --> starting --> ready --> draining --> gone
-%%   ^         |           |          |
-%%   +---------+-----------+          +-- its substitute was started by the pool
+%% down --> starting --> ready --> leaving --> draining --> gone
+%%   ^         |          |  |                    ^
+%%   +---------+----------+  +--------------------+
 %% </pre>
 %%
+%% `leaving': its substitute serves, and it those who have something of it.
 %% The port carries the control frames; requests never pass here. Death is reported by the native layer
 %% (`py_down'), which sees it at once; the port's exit status comes when every process that
 %% holds the port's descriptors is gone, and only completes the log entry.
@@ -13,20 +14,24 @@
 
 -behaviour(gen_statem).
 
--export([start_link/4, retire/1, shutdown_time/0]).
+-export([start_link/4, retire/1, recycle/1, shutdown_time/0]).
 -export([init/1, callback_mode/0, terminate/3]).
--export([down/3, starting/3, ready/3, draining/3]).
+-export([down/3, starting/3, ready/3, leaving/3, draining/3]).
 
 -include_lib("kernel/include/logger.hrl").
 
 -define(PING_INTERVAL, 10000).
 %% Frames that answer one of ours.
 -define(IS_ANSWER(Kind), (Kind =:= $p orelse Kind =:= $g orelse Kind =:= $k orelse Kind =:= $b)).
-%% A start that comes sooner than this after the one before counts as a failure in a row.
+%% A worker that dies sooner than this after its start, and of no request, has failed to stay up.
 -define(QUICK_DEATH, 1000).
 -define(BACKOFF_FIRST, 100).
 -define(BACKOFF_LAST, 10000).
 -define(DRAIN_LOOK, 20).
+%% Nobody tells when the last object or tie of a worker has gone.
+-define(LEAVE_LOOK, 50).
+%% A worker that is over `max_rss' once it has started would be replaced by another such one.
+-define(LEAST_LIFE, 2000).
 -define(EXIT_STATUS_PATIENCE, 500).
 -define(STOP_PATIENCE, 2000).
 -define(KILL_PATIENCE, 1000).
@@ -50,7 +55,12 @@
     asked = 0 :: non_neg_integer(),
     stuck = #{} :: #{integer() => interrupted | abandoned | over},
     ready_at :: undefined | integer(),
+    %% Requests that had come then.
+    ready_with = 0 :: non_neg_integer(),
     failures = 0 :: non_neg_integer(),
+    last_error = none :: none | string(),
+    %% Why it is to be replaced, until the pool has been told.
+    due = none :: none | py_limits:event(),
     restarts = 0 :: non_neg_integer(),
     exits = #{} :: #{port() => {pos_integer() | undefined, atom()}}
 }).
@@ -64,6 +74,11 @@ start_link(Pool, Spec, Id, Native) ->
 -spec retire(pid()) -> ok.
 retire(Pid) ->
     gen_statem:cast(Pid, retire).
+
+%% @doc The worker takes no new unbound work, and ends when it has nothing to do and nobody has anything that leads to it.
+-spec recycle(pid()) -> ok.
+recycle(Pid) ->
+    gen_statem:cast(Pid, recycle).
 
 %% @doc Milliseconds that a supervisor grants to `terminate/3'.
 -spec shutdown_time() -> 5000.
@@ -92,10 +107,10 @@ down(state_timeout, start, Data) ->
         {ok, #data{spec = #{worker_timeout := Limit}} = Started} ->
             ok = publish(starting, Started),
             {next_state, starting, Started, [{state_timeout, Limit, silent}]};
-        {error, Text} ->
-            failed(Text, Data)
+        {error, Text, Failed} ->
+            failed(Text, Failed)
     end;
-down(cast, retire, Data) ->
+down(cast, Go, Data) when Go =:= retire; Go =:= recycle ->
     {stop, normal, Data};
 down(Type, Event, Data) ->
     common(Type, Event, down, Data).
@@ -120,6 +135,8 @@ starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
     failed(text("unexpected frame ~0tP", [Frame, 40]), Data);
 starting(info, {Port, {exit_status, Status}}, #data{port = Port} = Data) ->
     failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
+starting(info, {'EXIT', Port, Reason}, #data{port = Port} = Data) when Reason =/= normal ->
+    failed(text("the system could not start a process: ~tp", [Reason]), Data);
 starting(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
     failed(text("it ended before it was ready (~tp)", [Reason]), Data);
@@ -129,7 +146,7 @@ starting(info, {py_error, Handle, Reason}, #data{step = {Handle, Step}} = Data) 
     step_failed(Step, Reason, Data#data{step = undefined});
 starting(state_timeout, silent, #data{spec = #{worker_timeout := Limit}} = Data) ->
     failed(text("it was not ready within worker_timeout, ~b ms", [Limit]), Data);
-starting(cast, retire, Data) ->
+starting(cast, Go, Data) when Go =:= retire; Go =:= recycle ->
     {stop, normal, Data};
 starting(Type, Event, Data) ->
     common(Type, Event, starting, Data).
@@ -170,32 +187,76 @@ step_failed(Step, Reason, Data) ->
 
 -spec serve(#data{}) -> gen_statem:event_handler_result(atom()).
 serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
-    Data = Data0#data{ready_at = now_ms()},
-    ok = publish(ready, Data),
+    Data = Data0#data{ready_at = now_ms(), ready_with = maps:get(requests, py_nif:worker_info(Worker))},
+    %% Who finds the worker ready finds it in its pool.
     ok = py_nif:pool_add(Native, Worker),
+    ok = publish(ready, Data),
     ok = py_pool:notify(Pool, ready),
-    {next_state, ready, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]}.
+    {next_state, ready, Data, [{{timeout, ping}, ?PING_INTERVAL, send} | due(Data)]}.
 
 %% State ready: the worker serves.
 
 %% @private
 -spec ready(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
-ready({timeout, {grace, Request}}, over, Data) ->
-    abandon(Request, Data);
-ready({timeout, {abandon, Request}}, over, Data) ->
-    blocked(Request, Data);
-ready(cast, retire, Data) ->
-    leave_pool(Data),
-    drain(Data);
+ready(cast, recycle, #data{native = Native, worker = Worker} = Data) ->
+    ok = py_nif:pool_remove(Native, Worker),
+    ok = publish(leaving, Data),
+    {next_state, leaving, Data, [{state_timeout, 0, look}]};
+ready({timeout, due}, tell, #data{pool = Pool, id = Id, due = Event, spec = Spec} = Data) ->
+    ?LOG_NOTICE("~ts: ~ts", [name(Data), py_limits:describe(Event, Spec)]),
+    ok = py_pool:notify(Pool, {due, Id}),
+    {keep_state, Data#data{due = none}};
+ready(info, {py_limit, Serial, Event}, #data{serial = Serial, due = none} = Data) when element(1, Event) =/= memory_limit ->
+    Due = Data#data{due = Event},
+    {keep_state, Due, due(Due)};
 ready(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
     died(Reason, Data);
-ready(info, {Port, {exit_status, Status}}, #data{port = Port, worker = Worker} = Data) ->
+ready(Type, Event, Data) ->
+    working(Type, Event, ready, Data).
+
+-spec due(#data{}) -> [gen_statem:action()].
+due(#data{due = none}) -> [];
+due(#data{due = {max_rss, _}, ready_at = ReadyAt}) -> [{{timeout, due}, max(0, ReadyAt + ?LEAST_LIFE - now_ms()), tell}];
+due(#data{due = {max_calls, _}}) -> [{{timeout, due}, 0, tell}].
+
+%% State leaving: no unbound work; ends when nobody can come any more.
+
+%% @private
+-spec leaving(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+leaving(state_timeout, look, #data{native = Native, worker = Worker} = Data) ->
+    case py_nif:worker_unused(Native, Worker) of
+        true ->
+            ok = py_nif:worker_close(Worker),
+            drain(Data);
+        false ->
+            {keep_state, Data, [{state_timeout, ?LEAVE_LOOK, look}]}
+    end;
+leaving(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
+    ok = broke(Check, Data),
+    ?LOG_WARNING("~ts: the worker ended before those who use it: ~tp", [name(Data), Reason]),
+    {stop, normal, Data#data{worker = undefined}};
+leaving(cast, recycle, _Data) ->
+    keep_state_and_data;
+leaving(Type, Event, Data) ->
+    working(Type, Event, leaving, Data).
+
+%% Events of a worker that works, for all or for some.
+
+-spec working(gen_statem:event_type(), term(), ready | leaving, #data{}) -> gen_statem:event_handler_result(atom()).
+working({timeout, {grace, Request}}, over, _State, Data) ->
+    abandon(Request, Data);
+working({timeout, {abandon, Request}}, over, _State, Data) ->
+    blocked(Request, Data);
+working(cast, retire, _State, Data) ->
+    leave_pool(Data),
+    drain(Data);
+working(info, {Port, {exit_status, Status}}, _State, #data{port = Port, worker = Worker} = Data) ->
     %% The process may be gone and its reader thread not have noticed: this makes sure that it does.
     ok = py_nif:worker_kill(Worker, exited),
     {keep_state, note_exit(Port, Status, Data#data{port = undefined})};
-ready(Type, Event, Data) ->
-    serving(Type, Event, ready, Data).
+working(Type, Event, State, Data) ->
+    serving(Type, Event, State, Data).
 
 %% The check that a worker did not pass.
 -spec broke(binary() | undefined, #data{}) -> ok.
@@ -218,8 +279,8 @@ blocked(Request, #data{worker = Worker} = Data) ->
     {keep_state, Data}.
 
 %% A request that nothing but a kill can end.
--spec end_stuck(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
-end_stuck(Request, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Grace}} = Data0) ->
+-spec end_stuck(non_neg_integer(), ready | leaving, #data{}) -> gen_statem:event_handler_result(atom()).
+end_stuck(Request, State, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Grace}} = Data0) ->
     Data = over(Request, Data0),
     Settled = {{timeout, {abandon, Request}}, cancel},
     leave_pool(Data),
@@ -230,7 +291,7 @@ end_stuck(Request, #data{worker = Worker, pool = Pool, spec = #{kill_grace := Gr
             {keep_state, Data, [Settled]};
         false ->
             ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
-            ok = py_pool:notify(Pool, replace),
+            _ = [py_pool:notify(Pool, replace) || State =:= ready],
             %% If Python's lock cannot be had, the others do not go on either.
             ok = send(<<"G", Request:64/little>>, Data),
             {next_state, draining, Drained, Actions} = drain(Data#data{asked = Data#data.asked + 1}),
@@ -273,8 +334,8 @@ draining(info, {py_down, Serial, _, Check}, #data{serial = Serial} = Data) ->
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
-draining(cast, retire, Data) ->
-    {keep_state, Data};
+draining(cast, Go, _Data) when Go =:= retire; Go =:= recycle ->
+    keep_state_and_data;
 draining(Type, Event, Data) ->
     serving(Type, Event, draining, Data).
 
@@ -297,7 +358,7 @@ leave_pool(#data{native = Native, worker = Worker}) ->
 
 %% Events of a worker that serves or drains.
 
--spec serving(gen_statem:event_type(), term(), ready | draining, #data{}) -> gen_statem:event_handler_result(atom()).
+-spec serving(gen_statem:event_type(), term(), ready | leaving | draining, #data{}) -> gen_statem:event_handler_result(atom()).
 serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kill_grace := Grace}} = Data) ->
     ok = send(<<"I", Request:64/little>>, Data),
     {keep_state, Data#data{stuck = Stuck#{Request => interrupted}}, [{{timeout, {grace, Request}}, Grace, over}]};
@@ -336,17 +397,17 @@ serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).
 
 %% A worker answers what it was asked and nothing else, so it cannot fill the mailbox.
--spec answered(binary(), ready | draining, #data{}) -> gen_statem:event_handler_result(atom()).
+-spec answered(binary(), ready | leaving | draining, #data{}) -> gen_statem:event_handler_result(atom()).
 answered(<<"p", N:64/little>>, _State, #data{pinged = N} = Data) ->
     {keep_state, Data, [{{timeout, ping}, ?PING_INTERVAL, send}]};
 answered(<<"g", _:64/little>>, _State, Data) ->
     {keep_state, Data, [{{timeout, gil}, cancel}]};
 answered(<<"b", Request:64/little>>, _State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
     blocked(Request, Data);
-answered(<<"k", Request:64/little>>, ready, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
-    end_stuck(Request, Data);
 answered(<<"k", Request:64/little>>, draining, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
     {keep_state, over(Request, Data), [{{timeout, {abandon, Request}}, cancel}]};
+answered(<<"k", Request:64/little>>, State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    end_stuck(Request, State, Data);
 answered(_Frame, _State, Data) ->
     %% The request has ended meanwhile.
     {keep_state, Data}.
@@ -360,6 +421,12 @@ common({timeout, {exit, Port}}, over, _State, Data) ->
     {keep_state, note_exit(Port, unknown, Data)};
 common({timeout, _}, _, _State, _Data) ->
     keep_state_and_data;
+common(info, {py_limit, Serial, Event}, _State, #data{serial = Serial, spec = Spec} = Data) when element(1, Event) =:= memory_limit ->
+    Text = py_limits:describe(Event, Spec),
+    ?LOG_WARNING("~ts: ~ts", [name(Data), Text]),
+    {keep_state, Data#data{last_error = Text}};
+common(info, {py_limit, Serial, Event}, starting, #data{serial = Serial} = Data) ->
+    {keep_state, Data#data{due = Event}};
 common(info, {'EXIT', Port, _}, _State, _Data) when is_port(Port) ->
     keep_state_and_data;
 common(info, {'EXIT', _Pid, Reason}, _State, Data) ->
@@ -372,61 +439,24 @@ common(_Type, _Event, _State, _Data) ->
 
 %% Start of the operating-system process.
 
--spec launch(#data{}) -> {ok, #data{}} | {error, string()}.
-launch(#data{id = Id, spec = Spec} = Data) ->
-    Options = #{
-        id => Id,
-        owner => self(),
-        ring_size => maps:get(ring_size, Spec),
-        arena_size => maps:get(arena_size, Spec),
-        %% A worker of kind async starts as one with a single executor; its threads come when they are needed.
-        executors => case Spec of #{kind := async} -> 1; #{num_executors := Executors} -> Executors end,
-        max_threads => maps:get(max_threads, Spec),
-        blob_cache => maps:get(blob_cache, Spec),
-        inline_budget_us => maps:get(inline_budget_us, Spec),
-        segments => maps:get(segments, Spec),
-        stdout => maps:get(stdout, Spec)
-    },
-    case py_nif:worker_new(Options) of
-        {ok, Worker, Handshake} ->
-            #{serial := Serial} = py_nif:worker_info(Worker),
-            open(Data#data{worker = Worker, serial = Serial, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined}, Handshake);
-        {error, {Reason, Detail}} ->
-            {error, text("could not make its shared memory: ~tp, ~ts", [Reason, Detail])}
+-spec launch(#data{}) -> {ok, #data{}} | {error, string(), #data{}}.
+launch(#data{id = Id, pool = Pool, spec = Spec} = Data) ->
+    Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none},
+    case py_worker_launch:start(Id, Pool, Spec) of
+        {ok, Handshake, Started} ->
+            Launched = launched(Started, Clean),
+            ok = send(Handshake, Launched),
+            {ok, Launched};
+        {error, Text, Started} ->
+            {error, Text, launched(Started, Clean)}
     end.
 
--spec open(#data{}, binary()) -> {ok, #data{}} | {error, string()}.
-open(#data{id = Id, pool = Pool, spec = #{host := Host, core := Core, interpreter := #{executable := Python}} = Spec} = Data, Handshake) ->
-    Cd = case Spec of #{cd := Dir} when Dir =/= undefined -> ["--cd", Dir]; _ -> [] end,
-    Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id) | Cd ++ output(Data) ++ kept(Spec) ++ py_sandbox:arguments(Spec)],
-    Settings = [{args, Args}, {env, py_interpreter:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
-    try erlang:open_port({spawn_executable, Host}, Settings) of
-        Port ->
-            case erlang:port_info(Port, os_pid) of
-                {os_pid, OsPid} ->
-                    Opened = Data#data{port = Port, os_pid = OsPid},
-                    %% A process that is gone already is reported by its exit status.
-                    _ = py_nif:worker_watch(Data#data.worker, OsPid),
-                    ok = send(Handshake, Opened),
-                    {ok, Opened};
-                undefined ->
-                    {ok, Data#data{port = Port}}
-            end
-    catch
-        error:Reason ->
-            ok = kill(start_failed, Data),
-            {error, text("could not start ~ts: ~tp", [Host, Reason])}
-    end.
-
-%% The host removes variables of the node, unless the option names them.
--spec kept(py_pool:spec()) -> [string()].
-kept(Spec) ->
-    lists:append([["--keep-env", Name] || {Name, Value} <- py_interpreter:environment(Spec), Value =/= false]).
-
--spec output(#data{}) -> [string() | binary()].
-output(#data{spec = #{stdout := inherit}}) -> [];
-output(#data{spec = #{stdout := null}}) -> ["--output", "/dev/null"];
-output(#data{worker = Worker}) -> ["--output", maps:get(output, py_nif:worker_info(Worker))].
+-spec launched(py_worker_launch:started(), #data{}) -> #data{}.
+launched(#{worker := Worker, port := Port, os_pid := OsPid}, Data) ->
+    #{serial := Serial} = py_nif:worker_info(Worker),
+    Data#data{worker = Worker, serial = Serial, port = Port, os_pid = OsPid};
+launched(none, Data) ->
+    Data.
 
 -spec send(binary(), #data{}) -> ok.
 send(_Frame, #data{port = undefined}) ->
@@ -454,21 +484,25 @@ failed(Text, #data{pool = Pool} = Data) ->
     ?LOG_ERROR("~ts could not start: ~ts", [name(Data), Text]),
     ok = kill(start_failed, Data),
     ok = py_pool:notify(Pool, {failed, text("~ts could not start: ~ts", [name(Data), Text])}),
-    again(start_failed, Data#data{failures = max(Data#data.failures, 2) + 1}).
+    again(start_failed, Data#data{failures = max(Data#data.failures, 2) + 1, last_error = Text}).
 
 %% The end of a worker that served.
 -spec died(atom(), #data{}) -> gen_statem:event_handler_result(atom()).
-died(Reason, #data{ready_at = ReadyAt, failures = Failures} = Data) ->
-    Quick = now_ms() - ReadyAt < ?QUICK_DEATH,
-    again(Reason, Data#data{failures = case Quick of true -> Failures + 1; false -> 0 end}).
+died(Reason, #data{worker = Worker, ready_at = ReadyAt, ready_with = Before, failures = Failures, last_error = Last} = Data) ->
+    #{requests := Requests} = py_nif:worker_info(Worker),
+    Failed = Requests =:= Before andalso now_ms() - ReadyAt < ?QUICK_DEATH,
+    %% The event that preceded it says more.
+    Error = case Reason of memory_limit -> Last; _ -> text("it ended: ~tp", [Reason]) end,
+    again(Reason, Data#data{failures = case Failed of true -> Failures + 1; false -> 0 end, last_error = Error}).
 
 -spec again(atom(), #data{}) -> gen_statem:event_handler_result(atom()).
-again(Reason, #data{failures = Failures, stuck = Stuck} = Data0) ->
+again(Reason, #data{pool = Pool, failures = Failures, stuck = Stuck} = Data0) ->
     Data = dropped(Reason, Data0),
     ok = publish(down, Data),
+    ok = py_pool:notify(Pool, down),
     Stale = [{{timeout, {Name, R}}, cancel} || R <- maps:keys(Stuck), Name <- [grace, abandon]],
     Status = [{{timeout, {exit, P}}, ?EXIT_STATUS_PATIENCE, over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
-    {next_state, down, Data, [{state_timeout, backoff(Failures), start}, {{timeout, ping}, cancel} | Stale ++ Status]}.
+    {next_state, down, Data, [{state_timeout, backoff(Failures), start}, {{timeout, ping}, cancel}, {{timeout, due}, cancel} | Stale ++ Status]}.
 
 %% The first restarts come at once; a worker that keeps dying is started ever more rarely.
 -spec backoff(non_neg_integer()) -> non_neg_integer().
@@ -545,11 +579,12 @@ await_down(#data{serial = Serial}, Timeout) ->
         false
     end.
 
--spec publish(down | starting | ready | draining, #data{}) -> ok.
-publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, spec = Spec}) ->
+-spec publish(down | starting | ready | leaving | draining, #data{}) -> ok.
+publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, failures = Failures, last_error = Error, spec = Spec}) ->
     #{interpreter := #{version := Version}, num_executors := Executors} = Spec,
     py_pool:update_worker(Id, Pool, Worker, #{
-        state => State, pid => self(), os_pid => OsPid, restarts => Restarts, python => Version, executors => Executors
+        state => State, pid => self(), os_pid => OsPid, restarts => Restarts, python => Version, executors => Executors,
+        failures => Failures, last_error => Error
     }).
 
 -spec name(#data{}) -> string().

@@ -7,20 +7,22 @@ use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::handle::Home;
 use crate::janitor::{self, Job};
 use crate::lease::Seat;
+use crate::limits::Limits;
 use crate::output::Output;
 use crate::resource::{Kind, Owned, Resource};
 use crate::slab::Body;
 use crate::stream::{self, Streams};
 use crate::wait::Queue;
 use crossbeam_utils::CachePadded;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use rustler::sys::ErlNifPid;
 use shm_proto::arbiter::Side;
 use shm_proto::link::NodeLink;
 use shm_proto::ring::{Claim, PublishError};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Resource type of workers.
@@ -46,6 +48,9 @@ pub const DOWN: u8 = 3;
 
 /// The check of the request ring's consumer head.
 pub const RING_HEAD: &str = "ring consumer head";
+
+/// One request that has come, in `Incarnation::in_flight`.
+const REQUEST: u64 = 1 << 32;
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -74,6 +79,7 @@ pub struct Settings {
     pub executors: u32,
     pub inline_budget_us: u32,
     pub output: Option<Output>,
+    pub limits: Limits,
 }
 
 /// One worker process.
@@ -87,7 +93,8 @@ pub struct Incarnation {
     owner: ErlNifPid,
     nonce: [u8; 16],
     state: AtomicU8,
-    in_flight: CachePadded<AtomicU32>,
+    /// `requests << 32 | in flight`: those that have come, modulo 2^32, and those of them that are not settled.
+    in_flight: CachePadded<AtomicU64>,
     pub cells: CellPool,
     /// Callers bound to this worker that wait for room in its ring.
     pub queue: Arc<Queue>,
@@ -107,6 +114,8 @@ pub struct Incarnation {
     handles: Arc<Home>,
     /// Its standard output, if that is logged.
     pub output: Option<Output>,
+    /// What the worker may use.
+    pub limits: Limits,
     seat: Seat,
     streams: Streams,
 }
@@ -141,7 +150,7 @@ impl Incarnation {
             owner,
             nonce,
             state: AtomicU8::new(STARTING),
-            in_flight: CachePadded::new(AtomicU32::new(0)),
+            in_flight: CachePadded::new(AtomicU64::new(0)),
             cells,
             reason: OnceLock::new(),
             broken: OnceLock::new(),
@@ -151,6 +160,7 @@ impl Incarnation {
             term: Mutex::default(),
             handles: Home::new(own.clone()),
             output: settings.output,
+            limits: settings.limits,
             seat: Seat::default(),
             streams: Streams::default(),
         }
@@ -215,6 +225,15 @@ impl Incarnation {
         self.state.load(Ordering::Relaxed)
     }
 
+    /// Whether the worker takes no requests any more, for who has counted one in.
+    ///
+    /// SYNC POINT: the request was counted before; who closes the worker changes the state, then looks at the count. So either the
+    /// request is refused here, or the end of the worker waits for it.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= CLOSED
+    }
+
     /// Moves the state forward; it never goes back. A full fence follows: whoever published before it and looks at the
     /// state after a fence of its own sees it.
     pub fn advance(&self, to: u8) -> bool {
@@ -226,7 +245,23 @@ impl Incarnation {
     /// Requests submitted and not yet settled.
     #[inline]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::SeqCst)
+        self.in_flight.load(Ordering::SeqCst) as u32
+    }
+
+    /// Requests that have come, modulo 2^32, without those that went elsewhere before they started.
+    pub fn requests(&self) -> u32 {
+        (self.in_flight.load(Ordering::SeqCst) >> 32) as u32
+    }
+
+    /// Whether nothing is in flight and nobody has anything that leads here: a binding, a tie, an object.
+    pub fn is_unused(&self) -> bool {
+        let traffic = self.in_flight.load(Ordering::SeqCst);
+        traffic as u32 == 0
+            && self.handles.live() == 0
+            && self.seat.ties.count() == 0
+            && !self.seat.is_taken()
+            // What comes through an object that is let go meanwhile may bring another.
+            && self.in_flight.load(Ordering::SeqCst) == traffic
     }
 
     /// As `in_flight`, without streams that wait for credit.
@@ -238,13 +273,23 @@ impl Incarnation {
     /// Counts a request in. `Seat::admit` says why this is sequentially consistent.
     #[inline]
     pub fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let before = self.in_flight.fetch_add(REQUEST | 1, Ordering::SeqCst);
+        if self.limits.exist {
+            self.limits.entered(((before >> 32) as u32).wrapping_add(1), before as u32);
+        }
     }
 
     /// Counts a request out.
     #[inline]
     pub fn leave(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) as u32 == 1 {
+            self.seat.idle.reached();
+        }
+    }
+
+    /// Counts a request out that the worker has not started and will not.
+    pub fn leave_unstarted(&self) {
+        if self.in_flight.fetch_sub(REQUEST | 1, Ordering::SeqCst) as u32 == 1 {
             self.seat.idle.reached();
         }
     }
@@ -323,7 +368,7 @@ impl Incarnation {
             payload.discard(self, never_started);
         }
         stream::settle(self, body);
-        self.leave();
+        if never_started { self.leave_unstarted() } else { self.leave() }
     }
 
     /// Sends a message to the owning py_worker. `env` as for `enif_send`.
@@ -393,6 +438,13 @@ impl Incarnation {
     /// The pidfd, once `watch` succeeded.
     pub fn pidfd(&self) -> Option<&OwnedFd> {
         self.pidfd.get()
+    }
+
+    /// Whether the worker's process is known to be gone.
+    pub fn process_ended(&self) -> bool {
+        let Some(pidfd) = self.pidfd() else { return false };
+        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// The worker's process id, 0 before `watch`.

@@ -14,12 +14,14 @@ mod census;
 mod diagnose;
 mod estimate;
 mod extent;
+mod footprint;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handle;
 mod incarnation;
 mod janitor;
 mod lease;
+mod limits;
 mod nifs;
 mod observe;
 mod output;
@@ -36,6 +38,7 @@ mod term;
 mod undecoded;
 mod wait;
 mod watch;
+mod watchdog;
 
 use rustler::sys::ErlNifSysInfo;
 use rustler::{Env, Term};

@@ -12,7 +12,7 @@ use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
-use crate::{backend, diagnose, janitor, observe, reader, registry, semaphore, slab, submit, teardown};
+use crate::{backend, diagnose, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +44,7 @@ nifs! {
     "pool_add"/2 DirtyCpu => pool_add;
     "pool_remove"/2 Normal => pool_remove;
     "pool_close"/1 DirtyCpu => pool_close;
+    "pool_failing"/2 DirtyCpu => pool_failing;
     "pool_info"/1 Normal => pool_info;
     "choose"/1 Normal => choose;
     "tie"/1 Normal => tie;
@@ -61,6 +62,7 @@ nifs! {
     "worker_kill"/2 Normal => worker::kill;
     "worker_running"/1 DirtyCpu => worker::running;
     "worker_info"/1 Normal => worker::info;
+    "worker_unused"/2 Normal => worker::unused;
     "alive"/1 Normal => worker::alive;
     "submit"/5 Normal => submit_normal;
     "submit_dirty"/5 DirtyCpu => submit_dirty;
@@ -151,6 +153,7 @@ fn stop(env: EnvPtr, _args: &[Raw]) -> Raw {
         teardown::without_reader(&incarnation);
     }
     registry::join_readers();
+    watchdog::stop();
     janitor::stop();
     backend::stop();
     atoms().ok
@@ -192,6 +195,7 @@ fn pool_new(env: EnvPtr, args: &[Raw]) -> Raw {
 fn pool_add(env: EnvPtr, args: &[Raw]) -> Raw {
     let (pool, worker) = (arg!(env, POOL.get(env, args[0])), arg!(env, WORKER.get(env, args[1])));
     worker.0.join_pool(pool.0.id);
+    worker.0.limits.serves(worker.0.requests());
     for parked in pool.0.add(env, &worker.0) {
         teardown::republish(env, &pool.0, parked);
     }
@@ -212,6 +216,15 @@ fn pool_remove(env: EnvPtr, args: &[Raw]) -> Raw {
 /// D. Answers what was parked.
 fn pool_close(env: EnvPtr, args: &[Raw]) -> Raw {
     close(env, &arg!(env, POOL.get(env, args[0])).0);
+    atoms().ok
+}
+
+/// D. Answers what was parked.
+fn pool_failing(env: EnvPtr, args: &[Raw]) -> Raw {
+    let pool = &arg!(env, POOL.get(env, args[0])).0;
+    for parked in pool.set_failing(env, args[1] == atoms().true_) {
+        teardown::republish(env, pool, parked);
+    }
     atoms().ok
 }
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use shm_proto::request::Header;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 /// Resource type of pools.
 pub static POOL: Kind<PoolRef> = Kind::new();
@@ -27,6 +27,8 @@ pub struct Parked {
     pub payload: Carried,
 }
 
+type Workers = Vec<Arc<Incarnation>>;
+
 /// One named pool.
 pub struct Pool {
     pub id: u32,
@@ -34,9 +36,13 @@ pub struct Pool {
     pub inline_budget_us: u32,
     /// Callers that wait for ring space or for a worker.
     pub queue: Arc<Queue>,
-    workers: ArcSwap<Vec<Arc<Incarnation>>>,
+    workers: ArcSwap<Workers>,
+    /// Earlier lists of workers, as long as somebody may choose from them.
+    earlier: Mutex<Vec<Weak<Workers>>>,
     parked: Mutex<Vec<Parked>>,
     closed: AtomicBool,
+    /// No worker stays up.
+    failing: AtomicBool,
 }
 
 static POOLS: RwLock<Vec<Arc<Pool>>> = RwLock::new(Vec::new());
@@ -50,8 +56,10 @@ impl Pool {
             inline_budget_us,
             queue: Arc::default(),
             workers: ArcSwap::default(),
+            earlier: Mutex::default(),
             parked: Mutex::default(),
             closed: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
         });
         POOLS.write().unwrap_or_else(|e| e.into_inner()).push(pool.clone());
         pool
@@ -73,6 +81,22 @@ impl Pool {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Whether requests for which there is no worker are refused: to wait for one is in vain.
+    #[inline]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::SeqCst)
+    }
+
+    /// From here on they are, and those that wait are taken; or they wait.
+    pub fn set_failing(&self, env: EnvPtr, failing: bool) -> Vec<Parked> {
+        self.failing.store(failing, Ordering::SeqCst);
+        if !failing {
+            return Vec::new();
+        }
+        self.queue.wake_all(env);
+        self.take_parked()
+    }
+
     /// Refuses further submissions, wakes everybody who waits, and returns what was parked.
     pub fn close(&self, env: EnvPtr) -> Vec<Parked> {
         self.closed.store(true, Ordering::SeqCst);
@@ -83,7 +107,8 @@ impl Pool {
 
     /// Adds a worker. Returns what was parked for lack of one.
     pub fn add(&self, env: EnvPtr, incarnation: &Arc<Incarnation>) -> Vec<Parked> {
-        self.workers.rcu(|list| {
+        self.failing.store(false, Ordering::SeqCst);
+        self.change(|list| {
             let mut list = Vec::clone(list);
             if !list.iter().any(|w| w.serial() == incarnation.serial()) {
                 list.push(incarnation.clone());
@@ -96,7 +121,23 @@ impl Pool {
 
     /// Takes a worker out of the choice.
     pub fn remove(&self, serial: u64) {
-        self.workers.rcu(|list| list.iter().filter(|w| w.serial() != serial).cloned().collect::<Vec<_>>());
+        self.change(|list| list.iter().filter(|w| w.serial() != serial).cloned().collect());
+    }
+
+    fn change(&self, change: impl Fn(&Workers) -> Workers) {
+        let mut earlier = self.earlier.lock().unwrap_or_else(|e| e.into_inner());
+        let before = self.workers.rcu(|list| change(list));
+        earlier.push(Arc::downgrade(&before));
+        drop(before);
+        earlier.retain(|list| list.strong_count() > 0);
+    }
+
+    /// Whether nobody chooses this worker any more. A list lives as long as whoever chose from it has not counted in what it
+    /// chose the worker for: once this holds, the counts of the worker tell all.
+    pub fn has_forgotten(&self, serial: u64) -> bool {
+        let has = |list: &Workers| list.iter().any(|w| w.serial() == serial);
+        let earlier = self.earlier.lock().unwrap_or_else(|e| e.into_inner());
+        !has(&self.workers.load()) && !earlier.iter().filter_map(Weak::upgrade).any(|list| has(&list))
     }
 
     /// Keeps a request until a worker comes.
@@ -126,7 +167,7 @@ impl Pool {
 
     /// The workers that take unbound requests.
     #[inline]
-    pub fn workers(&self) -> arc_swap::Guard<Arc<Vec<Arc<Incarnation>>>> {
+    pub fn workers(&self) -> arc_swap::Guard<Arc<Workers>> {
         self.workers.load()
     }
 }

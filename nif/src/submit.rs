@@ -287,7 +287,10 @@ impl Submission<'_> {
                 Err(Missed::Failed(answer)) => return answer,
             }
         }
-        let there = || pool.is_closed() || pool::choose(&pool.workers()).is_some();
+        if pool.is_failing() {
+            return beam::error(self.env, atoms().no_workers_available);
+        }
+        let there = || pool.is_closed() || pool.is_failing() || pool::choose(&pool.workers()).is_some();
         self.wait(pool.queue.clone(), there)
     }
 
@@ -318,14 +321,20 @@ impl Submission<'_> {
             return Err(Missed::Gone);
         }
         let Some(entry) = slab::alloc() else {
-            return Err(Missed::Failed(beam::error(self.env, atoms().exhausted)));
+            let detail = beam::binary(self.env, b"too many requests are in flight");
+            return Err(Missed::Failed(beam::error(self.env, beam::tuple(self.env, [atoms().exhausted, detail]))));
         };
         worker.enter();
         let Some(binding) = worker.seat().admit(self.access) else {
-            worker.leave();
+            worker.leave_unstarted();
             slab::free(entry, true);
             return Err(self.denied());
         };
+        if worker.is_closed() {
+            worker.leave_unstarted();
+            slab::free(entry, true);
+            return Err(Missed::Gone);
+        }
         entry.binding.store(binding, Ordering::Relaxed);
         let (generation, _) = entry.word.load();
         // SAFETY: a free entry belongs to whoever allocated it.

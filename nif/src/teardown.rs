@@ -206,11 +206,17 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
                 cancel::release(env, entry, None, true);
                 return;
             }
+            Published::Nobody if pool.is_failing() => {
+                // SAFETY: we own the MOVING state.
+                reader::send_error(env, unsafe { entry.body() }, &|_| atoms().no_workers_available);
+                cancel::release(env, entry, None, true);
+                return;
+            }
             Published::Nobody => {
                 let _ = entry.word.transition(generation, State::Moving, State::Live);
                 pool.park(parked);
                 // A worker that came, or a close, between the look and the parking has not seen it.
-                if !pool.is_closed() && !pool.has_room() {
+                if !pool.is_closed() && !pool.is_failing() && !pool.has_room() {
                     return;
                 }
                 match pool.take_one_parked() {
@@ -264,7 +270,7 @@ fn publish(pool: &Arc<Pool>, entry: &'static Entry, parked: &Parked) -> Publishe
     header.len = (root.len() + tail.len()) as u32;
     let len = Header::SIZE + root.len() + tail.len();
     worker.enter();
-    if worker.seat().admit(Access::Pool).is_none() {
+    if worker.seat().admit(Access::Pool).is_none() || worker.is_closed() {
         worker.settle(body, true);
         return Published::Nobody;
     }

@@ -3,3 +3,6 @@
 
 #[path = "../src/estimate.rs"]
 mod estimate;
+
+#[path = "../src/footprint.rs"]
+mod footprint;

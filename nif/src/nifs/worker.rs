@@ -4,8 +4,10 @@ use super::{bad_argument, exhausted};
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::incarnation::{self, CLOSED, Incarnation, Settings, UP, WORKER};
 use crate::lease::LEASE;
+use crate::limits::Limits;
 use crate::output::Output;
-use crate::{backend, cancel, janitor, reader, registry, teardown};
+use crate::pool::POOL;
+use crate::{backend, cancel, janitor, reader, registry, teardown, watchdog};
 use shm_proto::layout::Geometry;
 
 /// Calls of coroutines that can be under way at once, beside those for which a thread of the worker waits.
@@ -54,6 +56,11 @@ pub fn new(env: EnvPtr, args: &[Raw]) -> Raw {
         executors: executors as u32,
         inline_budget_us: number("inline_budget_us").unwrap_or(0).min(1000) as u32,
         output,
+        limits: Limits::new(
+            number("memory_limit"),
+            number("max_rss"),
+            number("max_calls").and_then(|calls| u32::try_from(calls).ok()),
+        ),
     };
     let incarnation = Incarnation::create(link, nonce, settings, owner);
     registry::add(&incarnation);
@@ -70,6 +77,7 @@ pub fn watch(env: EnvPtr, args: &[Raw]) -> Raw {
     let pid = arg!(env, beam::get_u64(env, args[1]).and_then(|pid| i32::try_from(pid).ok()));
     match worker.0.watch(pid) {
         Ok(()) => atoms().ok,
+        Err(nix::Error::ESRCH) => beam::error(env, atoms().exited),
         Err(problem) => {
             let detail = format!("could not open a pidfd (Linux 5.3 or later is needed): {problem}");
             beam::error(env, beam::binary(env, detail.as_bytes()))
@@ -77,7 +85,7 @@ pub fn watch(env: EnvPtr, args: &[Raw]) -> Raw {
     }
 }
 
-/// N. Starts one thread.
+/// N. Starts one thread, or two.
 pub fn attach(env: EnvPtr, args: &[Raw]) -> Raw {
     let worker = arg!(env, WORKER.get(env, args[0]));
     let hello = arg!(env, beam::get_binary(env, args[1]));
@@ -89,13 +97,14 @@ pub fn attach(env: EnvPtr, args: &[Raw]) -> Raw {
         output.close_far_end();
     }
     worker.0.advance(UP);
-    match reader::spawn(worker.0.clone()) {
+    let watched = if worker.0.limits.exist { watchdog::add(&worker.0) } else { Ok(()) };
+    match watched.and_then(|()| reader::spawn(worker.0.clone())) {
         Ok(()) => atoms().ok,
         Err(problem) => {
             worker.0.kill(atoms().exhausted);
             worker.0.detach();
             janitor::push(janitor::Job::OwnerDown(worker.0.clone()));
-            exhausted(env, &format!("could not start a reader thread: {problem}"))
+            exhausted(env, &format!("could not start a thread for a worker: {problem}"))
         }
     }
 }
@@ -146,6 +155,7 @@ pub fn info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("id", beam::uint(env, worker.id)),
             ("serial", beam::uint(env, worker.serial())),
             ("in_flight", beam::uint(env, u64::from(worker.in_flight()))),
+            ("requests", beam::uint(env, u64::from(worker.requests()))),
             ("streams", beam::uint(env, telemetry.streams())),
             ("served", beam::uint(env, telemetry.served())),
             ("state", incarnation::state_atom(worker.state())),
@@ -155,11 +165,18 @@ pub fn info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("output", output.map_or(atoms().undefined, |path| beam::binary(env, path.as_bytes()))),
             ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),
             ("bound", beam::boolean(worker.seat().is_taken())),
+            ("ties", beam::uint(env, worker.seat().ties.count())),
             ("handles", beam::uint(env, worker.handles().live())),
             ("objects", beam::uint(env, objects)),
             ("object_slots", beam::uint(env, slots)),
         ],
     )
+}
+
+/// N. Constant.
+pub fn unused(env: EnvPtr, args: &[Raw]) -> Raw {
+    let (pool, worker) = (arg!(env, POOL.get(env, args[0])), &arg!(env, WORKER.get(env, args[1])).0);
+    beam::boolean(pool.0.has_forgotten(worker.serial()) && worker.is_unused())
 }
 
 /// D. Walks the slab.

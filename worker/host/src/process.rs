@@ -66,6 +66,7 @@ pub fn prepare(args: &Args) -> Result<(), PrepareError> {
         Some(path) => redirect_output(path).map_err(|errno| PrepareError::Output(path.clone().into(), errno))?,
         None => [1, 2].into_iter().for_each(make_blocking),
     }
+    prefer_for_killer();
     if let Some(bytes) = args.rlimit_data {
         let hard = getrlimit(Resource::RLIMIT_DATA).map_or(bytes, |(_, hard)| hard.min(bytes));
         setrlimit(Resource::RLIMIT_DATA, hard, hard).map_err(|e| PrepareError::Limit(bytes, e))?;
@@ -75,6 +76,18 @@ pub fn prepare(args: &Args) -> Result<(), PrepareError> {
             .map_err(|e| PrepareError::Directory(directory.clone().into_os_string(), e))?;
     }
     Ok(())
+}
+
+/// Where the machine or a container has no memory left, the kernel shall end a worker and not the node. A process may always raise
+/// this; where `/proc` does not serve, nothing is lost but the preference.
+fn prefer_for_killer() {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    const MORE: i32 = 500;
+    const MOST: i32 = 1000;
+    let own = std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if let Some(own) = own {
+        let _ = std::fs::write(PATH, (own + MORE).min(MOST).to_string());
+    }
 }
 
 /// OTP hands down ignored signals (SIGPIPE, SIGFPE, ...) and the Rust runtime adds SIGPIPE.

@@ -1,10 +1,10 @@
 %% What every suite shares: a case that fails says what the node was doing, and a suite ends with nothing left.
 %%
-%% A case must leave nothing in its mailbox. While the application runs after the last case of a suite, nothing may be in flight; after
-%% the end of the suite it must have stopped and have left no thread, no segment and no process.
+%% A case must leave no message of ours in its mailbox. After the end of a suite the application must have stopped and have left
+%% nothing in flight, no thread and no segment.
 -module(py_cth).
 
--export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, on_tc_skip/4, pre_end_per_suite/3, post_end_per_suite/4]).
+-export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, on_tc_skip/4, post_end_per_suite/4]).
 
 %% Who reports that a case hangs (one process for all, so that cases may count processes), and the suite and case of the last report.
 -record(state, {watchdog, reported = none}).
@@ -73,15 +73,14 @@ print(Case, How) ->
 name({Case, _Group}) -> name(Case);
 name(Case) -> atom_to_list(Case).
 
-pre_end_per_suite(_Suite, Config, State) ->
-    _ = [py_test:settled() || lists:keymember(erlang_python, 1, application:which_applications())],
-    {Config, State}.
-
 post_end_per_suite(_Suite, _Config, Return, State) ->
     try py_health:nothing_left() of
         ok -> {Return, State}
     catch
-        _:Reason -> {failed(Return, Reason), State}
+        _:Reason ->
+            %% The next suite starts it with settings of its own.
+            _ = application:stop(erlang_python),
+            {failed(Return, Reason), State}
     end.
 
 %% The first failure stays.

@@ -17,7 +17,9 @@ pre_init_per_testcase(Suite, Case, Config, #state{watchdog = Watchdog} = State) 
     Limit =
         case lists:keyfind(timetrap, 1, Suite:suite()) of
             {timetrap, {seconds, Seconds}} -> Seconds * 1000;
-            {timetrap, {minutes, Minutes}} -> Minutes * 60000
+            {timetrap, {minutes, Minutes}} -> Minutes * 60000;
+            %% What Common Test grants.
+            false -> 30 * 60000
         end,
     Watchdog ! {watch, Case, Limit - Limit div 10},
     {Config, State}.

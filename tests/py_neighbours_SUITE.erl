@@ -17,7 +17,7 @@ all() ->
     [
         interrupted_sleepers, interrupted_readers, interrupted_slices, interrupted_loops, interrupted_callbacks, interrupted_coroutines, timeouts_beside,
         gil_is_kept, neighbour_finishes, waiting_neighbour_finishes, queued_timeouts, short_call_beside_long, background_thread,
-        alarm_in_idle_worker, sqlite_connection, long_callback
+        alarm_in_idle_worker, sqlite_connection, long_callback, failed_import
     ].
 
 init_per_suite(Config) ->
@@ -420,3 +420,22 @@ long_callback(Config) ->
         ?assertEqual({ok, <<"ok">>}, Result),
         ?assert(Time >= ?LONG)
     end.
+
+%% Who waits for a module that another thread imports is not hit by the failure of that import.
+failed_import(Config) ->
+    Dir = proplists:get_value(priv_dir, Config),
+    ok = file:write_file(filename:join(Dir, "fails_once.py"), <<"
+import os, time
+first = not os.path.exists(__file__ + '.tried')
+if first:
+    open(__file__ + '.tried', 'w').close()
+    time.sleep(0.5)
+    raise ImportError('not yet')
+def answer():
+    return 42
+">>),
+    ok = py_pool:start_pool(failed_import, #{num_workers => 1, num_executors => 2, paths => [Dir]}),
+    First = py:spawn_call(fails_once, answer, [], #{}, #{pool => failed_import}),
+    py_test:until(fun() -> filelib:is_file(filename:join(Dir, "fails_once.py.tried")) end),
+    {ok, 42} = py:call(fails_once, answer, [], #{}, #{pool => failed_import}),
+    {error, {'ImportError', "not yet"}} = py:await(First).

@@ -210,13 +210,47 @@ impl Entry {
     }
 }
 
+/// How often an import is tried that fails with that of another thread.
+const IMPORTS: u32 = 8;
+
 /// The module itself, not its outermost package.
 ///
+/// An import that fails, perhaps because its request was interrupted, takes the module from those who wait for it in
+/// other threads: they get a KeyError that is none of theirs, and import it themselves.
+///
 /// # Safety
-/// The GIL is held.
+/// The GIL is held and no exception is set.
 unsafe fn import(name: &Object) -> Option<Object> {
     // SAFETY: the GIL is held and `name` is a str.
-    unsafe { Object::owned(ffi::PyImport_Import(name.as_ptr())) }
+    unsafe {
+        for _ in 1..IMPORTS {
+            let module = Object::owned(ffi::PyImport_Import(name.as_ptr()));
+            if module.is_some() || !module_was_taken() {
+                return module;
+            }
+        }
+        Object::owned(ffi::PyImport_Import(name.as_ptr()))
+    }
+}
+
+/// Whether the exception that is set comes from `PyImport_Import` itself, which found no module where one had been; it is
+/// cleared then. One of the module's own code has a traceback.
+///
+/// # Safety
+/// The GIL is held and an exception is set.
+unsafe fn module_was_taken() -> bool {
+    // SAFETY: the GIL is held; what is fetched is owned, and given back or released.
+    unsafe {
+        let (mut kind, mut value, mut trace) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
+        let taken = trace.is_null() && ffi::PyErr_GivenExceptionMatches(kind, ffi::PyExc_KeyError) != 0;
+        if taken {
+            drop((Object::owned(kind), Object::owned(value)));
+        } else {
+            ffi::PyErr_Restore(kind, value, trace);
+        }
+        taken
+    }
 }
 
 /// # Safety

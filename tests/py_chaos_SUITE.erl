@@ -7,7 +7,7 @@
 -include_lib("stdlib/include/assert.hrl").
 -include_lib("common_test/include/ct.hrl").
 
--define(CLIENTS, 40).
+-define(CLIENTS, 24).
 -define(POOLS, [default, async, parallel, load_threads]).
 
 suite() -> [{timetrap, {seconds, 120 + deaths()}}].
@@ -63,6 +63,7 @@ storm(Deaths, Seed) ->
     Over = fun() -> py_faults:restarts() >= Until end,
     Faults = py_faults:run(#{over => Over, seed => Seed, places => 4, pools => ?POOLS, pause => 30}),
     Work = py_load:stop(Load),
+    ct:pal("~b deaths, ~b pieces of work", [Deaths, lists:sum(maps:values(Work))]),
     %% Bindings make the pool grow.
     ok = py_pool:resize(default, 6),
     _ = [py_test:whole(Pool) || Pool <- ?POOLS],

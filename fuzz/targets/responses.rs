@@ -30,11 +30,13 @@ fuzz_target!(|data: &[u8]| {
         while !input.is_empty() && problem.is_none() {
             let len = usize::from(input.u8()) | usize::from(input.u8() & 7) << 8;
             let mut record = input.take(len.min(rig.worker.responses.max_record())).to_vec();
+            // Nothing of what an earlier record left in the slots.
+            record.resize(record.len().max(Header::SIZE), 0);
             if let Some(id) = record.first_chunk_mut::<8>() {
                 let number = u64::from_le_bytes(*id);
                 *id = rig.id(number).to_le_bytes();
                 // A caller that watches is waited for, and this is one thread: nothing but a short reply for that one.
-                if number == WATCHED && record.len() >= Header::SIZE {
+                if number == WATCHED {
                     record[8..10].copy_from_slice(&[1, 0]);
                 }
             }

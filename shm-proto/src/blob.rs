@@ -22,7 +22,7 @@ use crate::{
     memory::{Bytes, Words},
     request::Extent,
     ring::Corrupt,
-    segment::{Access, Mapping, Memfd, Seals, open_far_end, verify},
+    segment::{Mapping, Memfd, Seals, open_memory, verify},
     sync::Ordering,
 };
 
@@ -332,7 +332,7 @@ impl Inbox {
     fn map(&self, maker: u32, extent: &Extent, total: usize) -> io::Result<Arc<Mapping>> {
         let fd = match self.keeper.get() {
             Some(keeper) => keeper.open(extent.fd)?,
-            None => open_far_end(maker, extent.fd, Access::Read)?,
+            None => open_memory(maker, extent.fd)?,
         };
         let size = verify(fd.as_fd(), total.max(1), self.seals)?;
         let mut cache = self.lock();

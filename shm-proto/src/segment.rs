@@ -10,6 +10,7 @@ use std::{
         unix::fs::OpenOptionsExt,
     },
     ptr::NonNull,
+    sync::OnceLock,
 };
 
 use nix::{
@@ -209,14 +210,46 @@ pub(crate) fn reserve(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
 /// # Errors
 /// `NotFound` if process or descriptor are gone, `PermissionDenied` across users; otherwise what `open` reports.
 pub fn open_far_end(pid: u32, fd: i32, access: Access) -> io::Result<OwnedFd> {
-    let path = format!("/proc/{pid}/fd/{fd}");
+    open_as(&format!("/proc/{pid}/fd/{fd}"), access, libc::O_NONBLOCK | libc::O_NOCTTY)
+}
+
+/// As [`open_far_end`], to read, of a process that is not trusted: whatever is no memfd is not opened at all. To open a device
+/// may do something, and a file system that the process runs itself (FUSE) may never answer.
+///
+/// # Errors
+/// As [`open_far_end`]; `InvalidData` if the descriptor is no memfd.
+pub fn open_memory(pid: u32, fd: i32) -> io::Result<OwnedFd> {
+    let path = open_as(&format!("/proc/{pid}/fd/{fd}"), Access::Read, libc::O_PATH)?;
+    if mount_of_memory().is_some_and(|ours| mount(path.as_fd()) != Some(ours)) {
+        return Err(invalid("segment is no memfd"));
+    }
+    open_far_end(std::process::id(), path.as_raw_fd(), Access::Read)
+}
+
+fn open_as(path: &str, access: Access, flags: libc::c_int) -> io::Result<OwnedFd> {
     OpenOptions::new()
         .read(access != Access::Write)
         .write(access != Access::Read)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
-        .open(&path)
+        .custom_flags(flags | libc::O_CLOEXEC)
+        .open(path)
         .map(OwnedFd::from)
         .map_err(|e| io::Error::new(e.kind(), format!("could not open {path}: {e}")))
+}
+
+/// The mount of all memfds, which the kernel keeps to itself; `None` where `/proc` does not tell it.
+fn mount_of_memory() -> Option<u64> {
+    static MOUNT: OnceLock<u64> = OnceLock::new();
+    if let Some(known) = MOUNT.get() {
+        return Some(*known);
+    }
+    let found = mount(memfd_create(c"erlang_python-probe", MFdFlags::MFD_CLOEXEC).ok()?.as_fd())?;
+    Some(*MOUNT.get_or_init(|| found))
+}
+
+/// Number of the mount that an open file is on. Asks the kernel only, not the file system.
+fn mount(fd: BorrowedFd<'_>) -> Option<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
 /// How a far end is opened.

@@ -111,6 +111,24 @@ fn a_result_without_memory_is_refused() {
 }
 
 #[test]
+fn what_is_no_memory_is_not_even_opened() {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    use std::os::fd::AsRawFd;
+    let (node, _handshake) = NodeLink::create(geometry()).unwrap();
+    let path = std::env::temp_dir().join(format!("no-memory-{}", std::process::id()));
+    let file = std::fs::File::create(&path).unwrap();
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    watch.add_watch(&path, AddWatchFlags::IN_OPEN).unwrap();
+    let extent = Extent { offset: 9, total: 100, terms_len: 0, ticket: 64, fd: file.as_raw_fd() };
+    assert!(node.result_blobs.open(std::process::id(), &extent).is_err());
+    assert_eq!(watch.read_events().map(|events| events.len()), Err(nix::errno::Errno::EAGAIN));
+    // The watch does see who opens the file.
+    drop(std::fs::File::open(&path).unwrap());
+    assert_eq!(watch.read_events().map(|events| events.len()), Ok(1));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn many_small_results_leave_few_mappings() {
     use std::os::fd::AsRawFd;
     let (node, _handshake) = NodeLink::create(geometry()).unwrap();

@@ -229,7 +229,8 @@ pub fn image(word: Word) -> Vec<u8> {
     out
 }
 
-type Destructor = unsafe extern "C" fn(*mut c_void, *mut c_void);
+/// What a resource type has called at the end of an object: environment, object.
+pub type Destructor = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
 /// A resource type.
 pub struct Type {

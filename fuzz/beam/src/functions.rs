@@ -160,6 +160,7 @@ functions! {
         match term::get(word) {
             None if term::is_atom(word) => 1,
             None if term::is_pid(word) => 8,
+            None if term::small(word).is_some() => 5,
             None => 6,
             Some(Term::Binary(_)) => 2,
             Some(Term::Float(_)) => 3,
@@ -172,25 +173,32 @@ functions! {
         }
     }
 
-    fn enif_make_long(which: EnvPtr, value: c_long) -> Word { env(which).keep(Term::Int(value)) }
-    fn enif_make_uint(which: EnvPtr, value: c_uint) -> Word { env(which).keep(Term::Int(value.into())) }
+    fn enif_make_long(which: EnvPtr, value: c_long) -> Word { env(which).integer(value) }
+    fn enif_make_uint(which: EnvPtr, value: c_uint) -> Word { env(which).integer(value.into()) }
     fn enif_make_ulong(which: EnvPtr, value: c_ulong) -> Word {
-        env(which).keep(i64::try_from(value).map_or(Term::UInt(value), Term::Int))
+        match i64::try_from(value) {
+            Ok(value) => env(which).integer(value),
+            Err(_) => env(which).keep(Term::UInt(value)),
+        }
     }
     fn enif_make_double(which: EnvPtr, value: c_double) -> Word {
         assert!(value.is_finite());
         env(which).keep(Term::Float(value))
     }
     fn enif_get_long(_env: EnvPtr, word: Word, out: *mut c_long) -> c_int {
-        let Some(Term::Int(value)) = term::get(word) else { return 0 };
-        put(out, *value);
+        let value = match term::get(word) {
+            Some(Term::Int(value)) => Some(*value),
+            _ => term::small(word),
+        };
+        let Some(value) = value else { return 0 };
+        put(out, value);
         1
     }
     fn enif_get_ulong(_env: EnvPtr, word: Word, out: *mut c_ulong) -> c_int {
         let value = match term::get(word) {
             Some(Term::Int(value)) => u64::try_from(*value).ok(),
             Some(Term::UInt(value)) => Some(*value),
-            _ => None,
+            _ => term::small(word).and_then(|value| u64::try_from(value).ok()),
         };
         let Some(value) = value else { return 0 };
         put(out, value);

@@ -26,7 +26,7 @@ impl Env {
 
     /// The word of a small integer.
     pub fn int(&mut self, value: i64) -> Word {
-        self.keep(Term::Int(value))
+        self.integer(value)
     }
 }
 

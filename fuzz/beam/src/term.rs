@@ -11,6 +11,7 @@ pub type Word = usize;
 
 const ATOM: Word = 0x0B;
 const PID: Word = 0x03;
+const SMALL: Word = 0x0F;
 /// The empty list.
 pub const NIL: Word = 0x3B;
 
@@ -91,6 +92,11 @@ impl Env {
         word
     }
 
+    /// An integer: in the word itself if it is small, as the emulator has it.
+    pub fn integer(&mut self, value: i64) -> Word {
+        if (-(1 << 59)..1 << 59).contains(&value) { (value as Word) << 4 | SMALL } else { self.keep(Term::Int(value)) }
+    }
+
     pub fn clear(&mut self) {
         for mut kept in self.terms.drain(..) {
             kept.mark = DEAD;
@@ -112,7 +118,7 @@ impl Drop for Env {
 /// What the word points to; `None` if it is an immediate.
 pub fn get(word: Word) -> Option<&'static Term> {
     if word & 0xF != 0 {
-        assert!(is_atom(word) || is_pid(word) || word == NIL, "{word:#x} is no term");
+        assert!(is_atom(word) || is_pid(word) || small(word).is_some() || word == NIL, "{word:#x} is no term");
         return None;
     }
     assert!(word != 0, "no term at all");
@@ -162,6 +168,11 @@ pub fn is_atom(word: Word) -> bool {
 
 pub fn atom_text(word: Word) -> String {
     atoms().texts[word >> 6].clone()
+}
+
+/// The value of a small integer.
+pub fn small(word: Word) -> Option<i64> {
+    (word & 0xF == SMALL).then_some(word as i64 >> 4)
 }
 
 pub fn make_pid(process: usize) -> Word {

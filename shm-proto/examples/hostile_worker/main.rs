@@ -23,9 +23,9 @@ fn main() {
     start::run(input, output);
 }
 
-/// The descriptors that the host names in the last line of its program: `bootstrap('core', 1000, 1001)`.
+/// The descriptors that the host names in the last line of its program: `bootstrap('core', 1000, 1001, ...)`.
 fn control(program: &str) -> Option<(RawFd, RawFd)> {
     let (_, numbers) = program.trim_end().strip_suffix(')')?.rsplit_once("', ")?;
-    let (input, output) = numbers.split_once(", ")?;
-    Some((input.parse().ok()?, output.parse().ok()?))
+    let mut numbers = numbers.split(", ").map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }

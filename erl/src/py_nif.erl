@@ -9,7 +9,7 @@
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_failing/2, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, worker_unused/2, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
--export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, waits_for/1, interrupt/1, in_flight/1]).
+-export([submit/5, submit_dirty/5, decode_reply/1, cancel/1, cancel/2, unwait/1, waits_for/1, interrupt/1, in_flight/1, attend/1]).
 -export([is_binding/1, tie/1, untie/1, claim/2, lease_end/1, lease_idle/1, lease_interrupt/1, lease_free/1, lease_hand_back/1]).
 -export([stream_credit/2, stream_took/1, stream_rest/1]).
 -export([is_handle/1, release_handle/1]).
@@ -217,6 +217,11 @@ interrupt(_Handle) -> erlang:nif_error(not_loaded).
 %% @doc Whether an answer may still arrive.
 -spec in_flight(handle()) -> boolean().
 in_flight(_Handle) -> erlang:nif_error(not_loaded).
+
+%% @doc Waits for a pending request to be answered, for at most the inline budget and only if it is expected to be short. The
+%% answer comes as a message all the same.
+-spec attend(handle()) -> ok.
+attend(_Handle) -> erlang:nif_error(not_loaded).
 
 %% @doc The consumer of a stream wants so many more items. Whether the stream goes on.
 -spec stream_credit(handle(), pos_integer() | infinity) -> boolean().

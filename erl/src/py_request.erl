@@ -151,9 +151,26 @@ await(Ref, Timeout) ->
         {py_response, Ref, Result} -> Result;
         {py_result, Ref, Value} -> {ok, Value};
         {py_error, Ref, Reason} -> {error, Reason}
-    after Timeout ->
-        ok = cancel(Ref),
-        {error, timeout}
+    after 0 ->
+        ok = attend(Ref),
+        receive
+            {py_response, Ref, Result} -> Result;
+            {py_result, Ref, Value} -> {ok, Value};
+            {py_error, Ref, Reason} -> {error, Reason}
+        after Timeout ->
+            ok = cancel(Ref),
+            {error, timeout}
+        end
+    end.
+
+%% A short wait needs no message from another thread, and no sleep.
+-spec attend(reference()) -> ok.
+attend(Ref) ->
+    try
+        py_nif:attend(Ref)
+    catch
+        %% The reference of a refused submission, or of a web stream.
+        error:badarg -> ok
     end.
 
 %% @doc Cancels an asynchronous request of the calling process; nothing of it arrives afterwards.

@@ -18,6 +18,8 @@ pub static PENDING: Kind<Pending> = Kind::new();
 pub struct Pending {
     pub index: u32,
     pub generation: u32,
+    /// Slot of the service-time estimate.
+    pub estimate: u32,
 }
 
 impl Resource for Pending {
@@ -93,7 +95,7 @@ pub fn interrupt_binding(env: EnvPtr, incarnation: &Incarnation, number: u64) ->
     for entry in slab::all() {
         let (generation, _) = entry.word.load();
         if belongs(entry, incarnation, number) {
-            hit |= interrupt(env, &Pending { index: entry.index(), generation });
+            hit |= interrupt(env, &Pending { index: entry.index(), generation, estimate: 0 });
         }
     }
     hit
@@ -131,7 +133,7 @@ pub fn end_binding(env: EnvPtr, incarnation: &Arc<Incarnation>, number: u64) {
 
 /// The caller of a pending request ended: its work is cancelled. Runs on the janitor.
 pub fn caller_down(index: u32, generation: u32) {
-    let handle = Pending { index, generation };
+    let handle = Pending { index, generation, estimate: 0 };
     cancel(std::ptr::null_mut(), &handle, None);
 }
 
@@ -145,7 +147,7 @@ pub fn release(env: EnvPtr, entry: &'static Entry, incarnation: Option<&Arc<Inca
     body.payload = None;
     body.handle = None;
     let permit = std::mem::take(&mut body.permit);
-    slab::free(entry, false);
+    slab::free(entry, !env.is_null());
     if permit {
         crate::semaphore::give_back(env);
     }

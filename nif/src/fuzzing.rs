@@ -42,7 +42,6 @@ pub fn load(env: EnvPtr) {
 /// A worker and requests in it.
 pub struct Rig {
     incarnation: Arc<Incarnation>,
-    responses: Consumer,
     requests: Consumer,
     /// The worker's ends.
     pub worker: WorkerLink,
@@ -64,9 +63,9 @@ impl Rig {
         incarnation.attach();
         incarnation.link().close_far_ends();
         incarnation.advance(UP);
-        let responses = incarnation.link().take_responses().expect("taken once");
+        incarnation.open_inbox().expect("opened once");
         let requests = worker.take_requests().expect("taken once");
-        Rig { incarnation, responses, requests, worker, entries: Vec::new() }
+        Rig { incarnation, requests, worker, entries: Vec::new() }
     }
 
     /// Submits the requests.
@@ -128,7 +127,7 @@ impl Rig {
         claim.commit();
         if reply_to != ReplyTo::Cast {
             let own = body.env.get_or_insert_with(beam::MessageEnv::new).ptr();
-            let handle = PENDING.alloc(Pending { index: entry.index(), generation });
+            let handle = PENDING.alloc(Pending { index: entry.index(), generation, estimate: 0 });
             body.reference = handle.term(own);
             body.caller = MaybeUninit::new(beam::caller(env).expect("the environment of a call"));
             body.handle = Some(handle);
@@ -145,9 +144,8 @@ impl Rig {
 
     /// Handles what the worker has published. The check that failed, if one did.
     pub fn handle(&mut self) -> Option<&'static str> {
-        reader::drain(&self.incarnation, &mut self.responses, &mut Vec::new(), usize::MAX)
-            .err()
-            .map(|corrupt| corrupt.0)
+        let inbox = self.incarnation.inbox().expect("opened");
+        inbox.drain(&self.incarnation, usize::MAX).err().map(|corrupt| corrupt.0)
     }
 
     /// Settles everything, as the end of a worker does; nothing may be left.
@@ -199,7 +197,7 @@ impl Rig {
                 settle(&self.incarnation, entry, generation);
             }
         }
-        teardown::run(&self.incarnation, Some(&mut self.responses), problem);
+        teardown::run(&self.incarnation, problem);
         for entry in slab::all() {
             let (generation, state) = entry.word.load();
             if state != State::Free {

@@ -5,6 +5,7 @@
 
 use crate::beam::{self, EnvPtr, MessageEnv, Raw, atoms};
 use crate::handle::Home;
+use crate::inbox::Inbox;
 use crate::janitor::{self, Job};
 use crate::lease::Seat;
 use crate::limits::Limits;
@@ -118,6 +119,8 @@ pub struct Incarnation {
     pub limits: Limits,
     seat: Seat,
     streams: Streams,
+    /// From the start of the reader thread on.
+    inbox: OnceLock<Inbox>,
 }
 
 // SAFETY: ErlNifPid is a plain word; all else is Send.
@@ -163,7 +166,24 @@ impl Incarnation {
             limits: settings.limits,
             seat: Seat::default(),
             streams: Streams::default(),
+            inbox: OnceLock::new(),
         }
+    }
+
+    /// Opens the inbox, once, for the reader thread.
+    ///
+    /// # Errors
+    /// It is open.
+    pub fn open_inbox(&self) -> std::io::Result<()> {
+        let responses = self.link().take_responses().ok_or(std::io::ErrorKind::AlreadyExists)?;
+        let _ = self.inbox.set(Inbox::new(responses));
+        Ok(())
+    }
+
+    /// The responses, once the reader thread runs.
+    #[inline]
+    pub fn inbox(&self) -> Option<&Inbox> {
+        self.inbox.get()
     }
 
     /// Makes the resource that stands for the incarnation; it lives at least until `drop_term`.
@@ -378,9 +398,9 @@ impl Incarnation {
         message.send(env, &self.owner, term);
     }
 
-    /// Sends a message that was built in its environment to the owning py_worker. On threads of our own only.
-    pub fn send_owner(&self, message: &mut MessageEnv, term: Raw) {
-        message.send(std::ptr::null_mut(), &self.owner, term);
+    /// Sends a message that was built in its environment to the owning py_worker. `env` as for `enif_send`.
+    pub fn send_owner(&self, env: EnvPtr, message: &mut MessageEnv, term: Raw) {
+        message.send(env, &self.owner, term);
     }
 
     /// Remembers a pool that routes here.

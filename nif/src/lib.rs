@@ -18,6 +18,7 @@ mod footprint;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handle;
+mod inbox;
 mod incarnation;
 mod janitor;
 mod lease;

@@ -12,7 +12,7 @@ use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
-use crate::{backend, diagnose, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog};
+use crate::{backend, diagnose, inbox, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,6 +72,7 @@ nifs! {
     "waits_for"/1 Normal => waits_for;
     "interrupt"/1 Normal => interrupt;
     "in_flight"/1 Normal => in_flight;
+    "attend"/1 Normal => attend;
     "stream_credit"/2 Normal => stream_credit;
     "stream_took"/1 Normal => stream_took;
     "stream_rest"/1 Normal => stream_rest;
@@ -363,6 +364,12 @@ fn waits_for(env: EnvPtr, args: &[Raw]) -> Raw {
 /// N. Constant.
 fn interrupt(env: EnvPtr, args: &[Raw]) -> Raw {
     if cancel::interrupt(env, arg!(env, PENDING.get(env, args[0]))) { atoms().ok } else { atoms().not_running }
+}
+
+/// N. At most the inline budget.
+fn attend(env: EnvPtr, args: &[Raw]) -> Raw {
+    inbox::attend(env, arg!(env, PENDING.get(env, args[0])));
+    atoms().ok
 }
 
 /// N. Constant.

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_proto::entry::State;
 use shm_proto::request::{Extent, Options, Place};
 use shm_proto::response::{Header, Kind};
-use shm_proto::ring::{Consumer, Corrupt};
+use shm_proto::ring::Corrupt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,19 +28,16 @@ pub static RUNNING: AtomicUsize = AtomicUsize::new(0);
 /// Starts the thread of an attached incarnation.
 pub fn spawn(incarnation: Arc<Incarnation>) -> std::io::Result<()> {
     let name = format!("py_reader_{}", incarnation.id);
+    incarnation.open_inbox()?;
     RUNNING.fetch_add(1, Ordering::AcqRel);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let mut responses = incarnation.link().take_responses();
-        let ended = catch_unwind(AssertUnwindSafe(|| match responses.as_mut() {
-            Some(consumer) => serve(&incarnation, consumer),
-            None => Err(Corrupt("reader started twice")),
-        }));
+        let ended = catch_unwind(AssertUnwindSafe(|| serve(&incarnation)));
         let problem = match ended {
             Ok(Ok(())) => None,
             Ok(Err(Corrupt(check))) => Some(check),
             Err(_) => Some("reader panicked"),
         };
-        let _ = catch_unwind(AssertUnwindSafe(|| teardown::run(&incarnation, responses.as_mut(), problem)));
+        let _ = catch_unwind(AssertUnwindSafe(|| teardown::run(&incarnation, problem)));
         RUNNING.fetch_sub(1, Ordering::AcqRel);
     });
     match thread {
@@ -61,14 +58,13 @@ const TURN: usize = 256;
 const LOOK: u32 = 16;
 
 /// Serves until the worker's process ends.
-fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(), Corrupt> {
+fn serve(incarnation: &Arc<Incarnation>) -> Result<(), Corrupt> {
     let link = incarnation.link();
-    let Some(pidfd) = incarnation.pidfd() else { return Ok(()) };
-    let mut record = Vec::new();
+    let (Some(pidfd), Some(inbox)) = (incarnation.pidfd(), incarnation.inbox()) else { return Ok(()) };
     let mut output = incarnation.output.as_ref();
     let mut turns = 0;
     loop {
-        if drain(incarnation, responses, &mut record, TURN)? {
+        if inbox.drain(incarnation, TURN)? {
             wake_waiters(incarnation);
             output = output.filter(|output| output.drain(incarnation));
             turns += 1;
@@ -81,7 +77,7 @@ fn serve(incarnation: &Arc<Incarnation>, responses: &mut Consumer) -> Result<(),
         // No lingering: on two cores a reader that spins or yields before it sleeps costs the message path a quarter to a
         // half of its rate.
         link.response_sleeping().raise();
-        if !responses.is_empty() {
+        if !inbox.is_empty()? {
             link.response_sleeping().lower();
             continue;
         }
@@ -128,25 +124,6 @@ fn wake_waiters(incarnation: &Incarnation) {
             pool.queue.wake_all(std::ptr::null_mut());
         }
     }
-}
-
-/// Handles the records that are in the ring now, at most `limit`. Returns whether there were any.
-pub fn drain(
-    incarnation: &Arc<Incarnation>,
-    responses: &mut Consumer,
-    record: &mut Vec<u8>,
-    limit: usize,
-) -> Result<bool, Corrupt> {
-    for handled in 0..limit {
-        let Some(found) = responses.next()? else { return Ok(handled > 0) };
-        record.clear();
-        responses.copy(&found, record);
-        responses.release(found);
-        let link = incarnation.link();
-        link.response_waiting().take_and_wake();
-        handle(incarnation, record)?;
-    }
-    Ok(true)
 }
 
 /// A reply whose terms are in private memory.
@@ -218,14 +195,15 @@ impl Reply {
     }
 }
 
-fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> {
+/// Handles one record. `scheduler` as for `enif_send`; on a scheduler only replies are handled.
+pub fn handle(scheduler: EnvPtr, incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> {
     let header = Header::decode(record).map_err(|_| Corrupt("response header"))?;
     let payload = record
         .get(Header::SIZE..)
         .and_then(|rest| rest.get(..header.len as usize))
         .ok_or(Corrupt("response length"))?;
     match header.kind {
-        Kind::Reply => reply(incarnation, &header, payload),
+        Kind::Reply => reply(scheduler, incarnation, &header, payload),
         Kind::Callback => callback::received(incarnation, &header, payload),
         Kind::Send => callback::send(incarnation, &header, payload),
         Kind::Chunk => stream::chunk(incarnation, &header, payload),
@@ -234,7 +212,7 @@ fn handle(incarnation: &Arc<Incarnation>, record: &[u8]) -> Result<(), Corrupt> 
     }
 }
 
-fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Result<(), Corrupt> {
+fn reply(scheduler: EnvPtr, incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Result<(), Corrupt> {
     let (index, generation) = slab::split(header.id);
     let entry = slab::get(index).ok_or(Corrupt("correlation id"))?;
     loop {
@@ -250,8 +228,9 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 // SAFETY: we won the entry.
                 let body = unsafe { entry.body() };
                 estimate::record(body.estimate, header.service_ns);
-                let outcome = fetch(header, payload)
-                    .and_then(|reply| deliver(incarnation, body, reply).map_err(|problem| Corrupt(problem.0)));
+                let outcome = fetch(header, payload).and_then(|reply| {
+                    deliver(scheduler, incarnation, body, reply).map_err(|problem| Corrupt(problem.0))
+                });
                 if let Err(Corrupt(check)) = outcome {
                     // A large result cannot be fetched from a process that is gone; that alone is no corruption.
                     if incarnation.state() == DOWN {
@@ -259,9 +238,9 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                     } else {
                         incarnation.condemn(check);
                     }
-                    send_error(std::ptr::null_mut(), body, &|env| down_reason(env, incarnation));
+                    send_error(scheduler, body, &|env| down_reason(env, incarnation));
                 }
-                cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                cancel::release(scheduler, entry, Some(incarnation), false);
                 incarnation.handles().answered(header.id);
                 return outcome;
             }
@@ -281,14 +260,14 @@ fn reply(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Res
                 let body = unsafe { entry.body() };
                 let reply = fetch(header, payload)?;
                 if body.reply_to == ReplyTo::Stream {
-                    stream::report(incarnation, body.options, &reply)?;
+                    stream::report(scheduler, incarnation, body.options, &reply)?;
                 } else {
                     reply.discard(body.options, incarnation);
                 }
                 let id = header.id;
-                cancel::release(std::ptr::null_mut(), entry, Some(incarnation), false);
+                cancel::release(scheduler, entry, Some(incarnation), false);
                 incarnation.handles().answered(header.id);
-                incarnation.tell_owner(std::ptr::null_mut(), |e| beam::tuple(e, [atoms().py_ended, beam::uint(e, id)]));
+                incarnation.tell_owner(scheduler, |e| beam::tuple(e, [atoms().py_ended, beam::uint(e, id)]));
                 return Ok(());
             }
             // Somebody holds the entry for a moment.
@@ -310,13 +289,13 @@ pub fn fetch(header: &Header, payload: &[u8]) -> Result<Reply, Corrupt> {
 }
 
 /// Sends the answer of a pending request.
-fn deliver(incarnation: &Incarnation, body: &mut Body, reply: Reply) -> Result<(), term::Corrupt> {
+fn deliver(scheduler: EnvPtr, incarnation: &Incarnation, body: &mut Body, reply: Reply) -> Result<(), term::Corrupt> {
     if body.reply_to == ReplyTo::Cast {
         let mut message = MessageEnv::new();
         let (ok, value) = reply.parts(message.ptr(), body.options, incarnation)?;
         if !ok {
             let term = beam::tuple(message.ptr(), [atoms().py_cast_failed, value]);
-            incarnation.send_owner(&mut message, term);
+            incarnation.send_owner(scheduler, &mut message, term);
         }
         return Ok(());
     }
@@ -331,7 +310,7 @@ fn deliver(incarnation: &Incarnation, body: &mut Body, reply: Reply) -> Result<(
     };
     // SAFETY: whoever made the request pending stored its caller.
     let caller = unsafe { body.caller.assume_init() };
-    message.send(std::ptr::null_mut(), &caller, term);
+    message.send(scheduler, &caller, term);
     Ok(())
 }
 

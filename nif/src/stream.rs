@@ -371,13 +371,13 @@ fn unwanted(worker: &Incarnation, entry: &Entry, id: u64, parks: bool) -> Result
 }
 
 /// The reply of a cancelled stream: what its `finally` raised is told to the owner, who logs it.
-pub fn report(worker: &Incarnation, options: Options, reply: &reader::Reply) -> Result<(), Corrupt> {
+pub fn report(scheduler: EnvPtr, worker: &Incarnation, options: Options, reply: &reader::Reply) -> Result<(), Corrupt> {
     let mut message = MessageEnv::new();
     let env = message.ptr();
     let (ok, reason) = reply.parts(env, options, worker).map_err(|problem| Corrupt(problem.0))?;
     if !ok && reason != atoms().interrupted {
         let term = beam::tuple(env, [atoms().py_stream_failed, reason]);
-        worker.send_owner(&mut message, term);
+        worker.send_owner(scheduler, &mut message, term);
     }
     Ok(())
 }

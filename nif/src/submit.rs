@@ -19,7 +19,7 @@ use crate::stream::{self, Flow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
 use crate::watch::Patience;
-use crate::{callback, estimate, semaphore, undecoded, watch};
+use crate::{callback, estimate, inbox, semaphore, undecoded, watch};
 use shm_proto::arbiter::Side;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::entry::State;
@@ -48,6 +48,8 @@ const ASYNC: u64 = 1 << 19;
 
 /// Bytes that a normal scheduler encodes and copies: about 5 us of copying.
 const NORMAL_BUDGET: usize = 64 * 1024;
+/// Answers that a caller delivers on its way: more than it makes necessary, so that none pile up.
+const HELPED: u32 = 4;
 /// Payloads up to this size travel in the record.
 const INLINE_PAYLOAD: usize = 16 * 1024;
 
@@ -384,7 +386,13 @@ impl Submission<'_> {
                 let _ = entry.word.transition(generation, State::Moving, state);
             }
         }
-        if watched { self.watch(worker, entry, generation, patience) } else { Ok(pending) }
+        if watched {
+            return self.watch(worker, entry, generation, patience);
+        }
+        if !self.dirty {
+            inbox::help(self.env, worker, HELPED);
+        }
+        Ok(pending)
     }
 
     /// The worker does not let the request in.
@@ -481,7 +489,7 @@ impl Submission<'_> {
             return atoms().ok;
         }
         let env = body.env.get_or_insert_with(beam::MessageEnv::new).ptr();
-        let handle = PENDING.alloc(Pending { index: entry.index(), generation });
+        let handle = PENDING.alloc(Pending { index: entry.index(), generation, estimate: self.estimate });
         let term = handle.term(self.env);
         let answer = if self.reply_to == ReplyTo::Sync {
             // SAFETY: copies a term of the running call into the entry's environment.

@@ -10,7 +10,7 @@ use crate::{cancel, reader, registry};
 use shm_proto::arbiter::Side;
 use shm_proto::entry::State;
 use shm_proto::request::{Header, Options, Place};
-use shm_proto::ring::{Consumer, PublishError};
+use shm_proto::ring::PublishError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 const MAX_MOVES: u8 = 2;
 
 /// Ends an incarnation on its reader thread. `problem` names the check that failed, if one did.
-pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, problem: Option<&'static str>) {
+pub fn run(incarnation: &Arc<Incarnation>, problem: Option<&'static str>) {
     incarnation.advance(CLOSED);
     leave_pools(incarnation);
     if let Some(check) = problem {
@@ -26,10 +26,10 @@ pub fn run(incarnation: &Arc<Incarnation>, responses: Option<&mut Consumer>, pro
     }
     incarnation.kill(atoms().exited);
     incarnation.advance(DOWN);
-    if let (Some(responses), None) = (responses, problem) {
+    if let (Some(inbox), None) = (incarnation.inbox(), problem) {
         // What the worker published before it died counts, up to the first record that is not whole. No more than a ring
         // holds: a process that it left behind could go on publishing for ever.
-        let _ = reader::drain(incarnation, responses, &mut Vec::new(), incarnation.link().geometry().slots());
+        let _ = inbox.drain(incarnation, incarnation.link().geometry().slots());
     }
     if let Some(output) = &incarnation.output {
         output.finish(incarnation);

@@ -20,6 +20,14 @@ struct Machine {
     nanoseconds_per_spin: f32,
 }
 
+impl Machine {
+    /// Turns that take so long.
+    #[inline]
+    fn turns(&self, nanoseconds: u32) -> u32 {
+        (nanoseconds as f32 / self.nanoseconds_per_spin) as u32
+    }
+}
+
 static MACHINE: OnceLock<Machine> = OnceLock::new();
 
 /// Spins measured at load: enough to be exact to a few percent, about 50 us.
@@ -84,8 +92,20 @@ pub fn patience(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> Pa
         return none;
     }
     let wait = (expected * 4).max(UNKNOWN_NS).min(budget_us * 1000);
-    let turns = |nanoseconds: u32| (nanoseconds as f32 / machine.nanoseconds_per_spin) as u32;
-    Patience { quiet: turns(expected / 2), looks: turns(wait) }
+    Patience { quiet: machine.turns(expected / 2), looks: machine.turns(wait) }
+}
+
+/// How long to watch for the answer of one of the requests of a worker, however many there are.
+pub fn patience_of_many(worker: &Incarnation, expected: u32) -> Patience {
+    let none = Patience::default();
+    let Some(machine) = MACHINE.get() else { return none };
+    let budget_us = worker.inline_budget_us;
+    if budget_us == 0 || machine.processors == 1 || expected == 0 || expected > WORTH_NS {
+        return none;
+    }
+    // Waking costs as much, and a worker that has rung takes some time to get back to its ring.
+    let wait = expected.saturating_mul(worker.busy_with()).max(WORTH_NS).min(budget_us * 1000);
+    Patience { quiet: 0, looks: machine.turns(wait) }
 }
 
 /// What came of watching.
@@ -113,13 +133,33 @@ pub fn until_done(env: EnvPtr, entry: &Entry, generation: u32, done: impl Fn() -
         }
         std::hint::spin_loop();
     }
-    let spun = patience.quiet + looks;
-    let nanoseconds = (spun as f32 * MACHINE.get().map_or(1.0, |m| m.nanoseconds_per_spin)) as u64;
+    Watched { done: finished, nanoseconds: spent(env, patience.quiet + looks) }
+}
+
+/// Polls until `done` or until patience ends.
+pub fn until(env: EnvPtr, patience: Patience, mut done: impl FnMut() -> bool) {
+    let mut turns = 0;
+    while turns < patience.looks && !done() {
+        for _ in 0..LOOK_EVERY {
+            std::hint::spin_loop();
+        }
+        turns += LOOK_EVERY;
+    }
+    spent(env, turns);
+}
+
+/// Turns between two looks that cost more than a load.
+const LOOK_EVERY: u32 = 16;
+
+/// The time that turns took in nanoseconds, which the calling process is charged with.
+#[inline]
+fn spent(env: EnvPtr, turns: u32) -> u64 {
+    let nanoseconds = (turns as f32 * MACHINE.get().map_or(1.0, |m| m.nanoseconds_per_spin)) as u64;
     // A slice is about 1 ms: one percent for each 10 us.
     if nanoseconds >= 10_000 {
         let percent = (nanoseconds / 10_000).min(100) as i32;
         // SAFETY: called with the environment of the running NIF call.
         unsafe { rustler::sys::enif_consume_timeslice(env, percent) };
     }
-    Watched { done: finished, nanoseconds }
+    nanoseconds
 }

@@ -56,7 +56,7 @@ pub struct Header {
     pub kind: Kind,
     /// Where the payload lies.
     pub place: Place,
-    /// [`Header::INTERNAL`], [`Header::PARKED`] or 0.
+    /// [`Header::INTERNAL`], [`Header::PARKED`], [`Header::ALONE`] or 0.
     pub flags: u16,
     /// Bytes that follow the header in the record: the payload, or the extent.
     pub len: u32,
@@ -67,6 +67,8 @@ pub struct Header {
 impl Header {
     /// Bytes of an encoded header.
     pub const SIZE: usize = 24;
+    /// Flag of a reply: its request has published nothing before it, so that it need not wait for its turn behind messages.
+    pub const ALONE: u16 = 4;
     /// Flag of a callback: its name is one of the node's own functions, not one that a program registered.
     pub const INTERNAL: u16 = 1;
     /// Flag of a chunk: the stream sends no more until it gets a credit record.

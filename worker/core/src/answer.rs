@@ -169,14 +169,15 @@ impl Answer {
         published
     }
 
-    /// Publishes the answer, waiting for room without the GIL.
-    pub fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64) {
-        if let Err(error) = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs) {
+    /// Publishes the answer, waiting for room without the GIL. `alone`: the request has published nothing before it.
+    pub fn publish(&mut self, link: &WorkerLink, header: &Header, service_ns: u64, alone: bool) {
+        let flags = if alone { response::Header::ALONE } else { 0 };
+        if let Err(error) = reply::publish(link, header.id, flags, service_ns, &self.payload, &self.blobs) {
             // SAFETY: answers are sent with the GIL held.
             unsafe { self.discard() };
             self.refuse(&error.to_string());
             // A reason of a few bytes fits into the ring.
-            let _ = reply::publish(link, header.id, service_ns, &self.payload, &self.blobs);
+            let _ = reply::publish(link, header.id, flags, service_ns, &self.payload, &self.blobs);
         }
         self.blobs.clear();
         self.shrink();

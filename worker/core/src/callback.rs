@@ -323,7 +323,7 @@ pub unsafe fn refuse_handed(id: u64) {
         module::raise(module::interrupted(), "interrupted");
         answer.failure(Failure::Raised, handed.header.options, true);
         if !answer.complete(&shared.link, &handed.header) {
-            answer.publish(&shared.link, &handed.header, 0);
+            answer.publish(&shared.link, &handed.header, 0, true);
         }
     }
 }

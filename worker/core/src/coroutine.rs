@@ -413,13 +413,13 @@ unsafe fn answer_request(id: u64, value: Option<Object>) {
             fork::end_child();
             let link = &pending.shared.link;
             if kind.is_stream() {
-                return answer.publish(link, &pending.header, 0);
+                return answer.publish(link, &pending.header, 0, false);
             }
             let service_ns = pending.since.elapsed().as_nanos() as u64;
             link.telemetry.record(service_ns);
             let silent = pending.published == callback::published();
             if !(silent && answer.complete(link, &pending.header)) {
-                answer.publish(link, &pending.header, service_ns);
+                answer.publish(link, &pending.header, service_ns, silent);
             }
         });
     }

@@ -97,8 +97,13 @@ impl Idle {
             if control.stopping() {
                 return true;
             }
-            if clock.nanos(ticks().saturating_sub(began)) >= self.spin {
+            let waited = clock.nanos(ticks().saturating_sub(began));
+            if waited >= self.spin {
                 return false;
+            }
+            if waited >= MIN_SPIN {
+                // A scheduler or another worker may want the processor.
+                std::thread::yield_now();
             }
         }
     }

@@ -19,19 +19,20 @@ pub fn complete(link: &WorkerLink, request: &request::Header, payload: &[u8]) ->
         && link.cells.complete(request.cell_index(), request.cell_ticket(), payload).is_ok()
 }
 
-/// Publishes an answer in the response ring, waiting while it is full. Needs the GIL and releases it while it
-/// waits.
+/// Publishes an answer in the response ring, waiting while it is full; `flags` are those of the header. Needs the GIL and
+/// releases it while it waits.
 ///
 /// # Errors
 /// There is no memory for an answer of this size; nothing was published then.
 pub fn publish(
     link: &WorkerLink,
     id: u64,
+    flags: u16,
     service_ns: u64,
     payload: &[u8],
     blobs: &BlobSink,
 ) -> Result<(), AllocateError> {
-    let header = Header { id, kind: Kind::Reply, place: Place::Inline, flags: 0, len: 0, service_ns };
+    let header = Header { id, kind: Kind::Reply, place: Place::Inline, flags, len: 0, service_ns };
     publish_record(link, header, &[], payload, blobs)
 }
 

@@ -483,7 +483,7 @@ impl Server {
                 link.telemetry.record(service_ns);
             }
             if !done {
-                answer.publish(link, header, service_ns);
+                answer.publish(link, header, service_ns, silent);
             }
             now
         }

@@ -254,7 +254,7 @@ unsafe fn finish(
         current.clear();
         fork::end_child();
         with_table(|table| table.streams.remove(&header.id));
-        answer.publish(&shared.link, header, 0);
+        answer.publish(&shared.link, header, 0, false);
     }
 }
 

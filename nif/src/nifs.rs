@@ -12,7 +12,9 @@ use crate::lease::{self, LEASE, Lease, Wanted};
 use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
-use crate::{backend, diagnose, inbox, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog};
+use crate::{
+    backend, diagnose, inbox, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog,
+};
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -64,7 +64,11 @@ contexts(Config) -> page(contexts, Config).
 environments(Config) -> page(environments, Config).
 observability(Config) -> page(observability, Config).
 reliability(Config) -> page(reliability, Config).
-sandbox(Config) -> page(sandbox, Config).
+sandbox(Config) ->
+    case py_test:landlock() of
+        0 -> {skip, "this kernel has no Landlock"};
+        _ -> page(sandbox, Config)
+    end.
 asgi_wsgi(Config) -> page(asgi_wsgi, Config).
 migrating(Config) -> page(migrating, Config).
 

@@ -25,6 +25,12 @@ settings() ->
     [bad_settings, read_all, network, no_unix_sockets, no_shared_memory, few_processes, few_files, cpu, uvloop, whole_application, nothing_left].
 
 init_per_suite(Config) ->
+    case py_test:landlock() of
+        0 -> {skip, "this kernel has no Landlock"};
+        _ -> started(Config)
+    end.
+
+started(Config) ->
     Dir = proplists:get_value(priv_dir, Config),
     Dirs = [{Name, filename:join(Dir, Name)} || Name <- [readable, writable, outside]],
     [ok = filelib:ensure_dir(filename:join(Path, "x")) || {_, Path} <- Dirs],

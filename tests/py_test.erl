@@ -2,7 +2,7 @@
 -module(py_test).
 
 -export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0, apps/0]).
--export([until/1, until/2, timed/1, python/0, define/1]).
+-export([landlock/0, until/1, until/2, timed/1, python/0, define/1]).
 -export([os_pids/0, os_pids/1, alive/1, whole/1, kill/2, mailbox/0, ticks/1]).
 -export([peer/1, peer_stop/1]).
 
@@ -17,13 +17,29 @@ apps() ->
 python() ->
     os:getenv("PY_TEST_PYTHON", "python3").
 
+%% PY_TEST_SANDBOX is a value of option sandbox, for running other suites inside one: `true', `#{read => all}'.
+sandbox() ->
+    case os:getenv("PY_TEST_SANDBOX") of
+        false ->
+            [];
+        Text ->
+            {ok, Tokens, _} = erl_scan:string(Text ++ "."),
+            {ok, Sandbox} = erl_parse:parse_term(Tokens),
+            [{sandbox, Sandbox}]
+    end.
+
+%% The Landlock that the kernel has, 0 for none.
+landlock() ->
+    Ask = " -c 'import ctypes; print(max(0, ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)))'",
+    list_to_integer(string:trim(os:cmd(python() ++ Ask))).
+
 start() ->
     start([]).
 
 start(Env) ->
     _ = application:load(erlang_python),
     clear_env(),
-    Defaults = [{python, python()}, {num_workers, 2}, {num_subinterp_workers, 2}, {kill_grace, 1000}],
+    Defaults = [{python, python()}, {num_workers, 2}, {num_subinterp_workers, 2}, {kill_grace, 1000} | sandbox()],
     maps:foreach(
         fun(Key, Value) -> ok = application:set_env(erlang_python, Key, Value) end,
         maps:merge(maps:from_list(Defaults), maps:from_list(Env))

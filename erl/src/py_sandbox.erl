@@ -1,7 +1,7 @@
 %% @doc Option `sandbox': what it may say, and what the worker's host is told.
 %%
 %% The host (`worker/host/src/sandbox') closes the sandbox before it becomes Python; docs/api.md lists the settings,
-%% docs/threat-model.md says what they are worth.
+%% docs/THREAT-MODEL.md says what they are worth.
 -module(py_sandbox).
 
 -export([check/1, arguments/1]).

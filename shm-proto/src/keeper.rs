@@ -74,7 +74,7 @@ impl Client {
     /// `PermissionDenied` if it is no large request of this incarnation, `UnexpectedEof` if the keeper is gone.
     pub fn open(&self, fd: i32) -> io::Result<OwnedFd> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        send(socket.as_fd(), &fd.to_le_bytes(), None)?;
+        send(socket.as_fd(), &fd.to_le_bytes(), None, MsgFlags::empty())?;
         match receive(socket.as_fd())? {
             (_, Some(opened)) => Ok(opened),
             (message, None) => Err(match number(&message)? {
@@ -96,10 +96,11 @@ impl Desk {
     /// # Errors
     /// What `sendmsg` reports.
     pub fn hand_over(&self, frame: &[u8]) -> io::Result<()> {
-        send(self.socket.as_fd(), frame, None)
+        send(self.socket.as_fd(), frame, None, MsgFlags::MSG_DONTWAIT)
     }
 
-    /// Answers one request of the worker, who got `handshake`; waits for it. False: the worker has closed its end.
+    /// Answers one request of the worker, who got `handshake`; waits for it, but never for a worker that does not read.
+    /// False: the worker has closed its end.
     ///
     /// # Errors
     /// The worker does not keep to the protocol, or the sockets fail: the keeper should close its end.
@@ -111,10 +112,12 @@ impl Desk {
         };
         drop(stray);
         match open_request(handshake, number(&message)?) {
-            Ok(opened) => send(self.socket.as_fd(), &0i32.to_le_bytes(), Some(opened.as_raw_fd()))?,
+            Ok(opened) => {
+                send(self.socket.as_fd(), &0i32.to_le_bytes(), Some(opened.as_raw_fd()), MsgFlags::MSG_DONTWAIT)?
+            }
             Err(e) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EACCES);
-                send(self.socket.as_fd(), &errno.to_le_bytes(), None)?;
+                send(self.socket.as_fd(), &errno.to_le_bytes(), None, MsgFlags::MSG_DONTWAIT)?;
             }
         }
         Ok(true)
@@ -144,12 +147,12 @@ fn number(message: &[u8]) -> io::Result<i32> {
     message.try_into().map(i32::from_le_bytes).map_err(|_| invalid("message of another length"))
 }
 
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<RawFd>) -> io::Result<()> {
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<RawFd>, flags: MsgFlags) -> io::Result<()> {
     let fds: Vec<RawFd> = fd.into_iter().collect();
     let rights = [ControlMessage::ScmRights(&fds)];
     let control = if fds.is_empty() { &[][..] } else { &rights[..] };
     loop {
-        match sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None) {
+        match sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags | MsgFlags::MSG_NOSIGNAL, None) {
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
             Err(e) => return Err(context("send to the other end", e)),

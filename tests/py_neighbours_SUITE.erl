@@ -434,8 +434,9 @@ if first:
 def answer():
     return 42
 ">>),
-    ok = py_pool:start_pool(failed_import, #{num_workers => 1, num_executors => 2, paths => [Dir]}),
-    First = py:spawn_call(fails_once, answer, [], #{}, #{pool => failed_import}),
+    ok = py_pool:start_pool(importing, #{num_workers => 1, num_executors => 2, paths => [Dir]}),
+    First = py:spawn_call(fails_once, answer, [], #{}, #{pool => importing}),
     py_test:until(fun() -> filelib:is_file(filename:join(Dir, "fails_once.py.tried")) end),
-    {ok, 42} = py:call(fails_once, answer, [], #{}, #{pool => failed_import}),
-    {error, {'ImportError', "not yet"}} = py:await(First).
+    {ok, 42} = py:call(fails_once, answer, [], #{}, #{pool => importing}),
+    {error, {'ImportError', "not yet"}} = py:await(First),
+    ok = py_pool:stop_pool(importing).

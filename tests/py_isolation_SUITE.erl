@@ -92,7 +92,7 @@ files(Pid) ->
     [Target || Link <- filelib:wildcard("/proc/" ++ integer_to_list(Pid) ++ "/fd/*"), {ok, Target} <- [file:read_link(Link)]].
 
 named("/dev/shm/" ++ _) -> true;
-named("/tmp/" ++ Name) -> string:find(Name, "erlang_python") =/= nomatch;
+named("/tmp/" ++ Path) -> string:find(hd(filename:split(Path)), "erlang_python") =/= nomatch;
 named(_) -> false.
 
 %% A worker has the node's segment for reading, and it stays so.

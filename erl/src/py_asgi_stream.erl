@@ -42,10 +42,10 @@ start(Worker, Request, Limits) ->
     Callers = case get('$callers') of L when is_list(L) -> L; _ -> [] end,
     {Pid, Monitor} = spawn_monitor(fun() ->
         _ = put('$callers', [Consumer | Callers]),
-        receive Ref -> run(Ref, Consumer, {Worker, Leave}, Request, Limits) end
+        %% Not by the consumer, which may be killed at any moment and leave what nobody takes away.
+        true = ets:insert(?TABLE, {Ref, self()}),
+        run(Ref, Consumer, {Worker, Leave}, Request, Limits)
     end),
-    true = ets:insert(?TABLE, {Ref, Pid}),
-    Pid ! Ref,
     %% Who starts many waits for permits here, and not a process for each.
     receive
         {Ref, submitted} -> true = demonitor(Monitor, [flush]);

@@ -133,7 +133,7 @@ starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) 
     failed(text("~ts", [Text]), Data);
 starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
     failed(text("unexpected frame ~0tP", [Frame, 40]), Data);
-starting(info, {Port, {exit_status, Status}}, #data{port = Port} = Data) ->
+starting(info, {Port, {exit_status, Status}}, #data{port = Port, attached = false} = Data) ->
     failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
 starting(info, {'EXIT', Port, Reason}, #data{port = Port} = Data) when Reason =/= normal ->
     failed(text("the system could not start a process: ~tp", [Reason]), Data);

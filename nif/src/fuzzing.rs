@@ -4,9 +4,10 @@
 use crate::beam::{self, EnvPtr};
 use crate::cancel::{self, PENDING, Pending};
 use crate::incarnation::{Incarnation, Settings, UP};
+use crate::limits::Limits;
 use crate::slab::{self, Entry, ReplyTo};
 use crate::stream::Flow;
-use crate::{reader, registry, semaphore, teardown};
+use crate::{registry, semaphore, teardown};
 use shm_proto::entry::State;
 use shm_proto::layout::Geometry;
 use shm_proto::link::{NodeLink, WorkerLink};
@@ -54,7 +55,8 @@ impl Rig {
         let geometry = Geometry { ring_bytes: 64 << 10, arena_bytes: 64 << 10, cells: 64, callback_slots: 8 };
         let (link, handshake) = NodeLink::create(geometry).expect("a test machine has memory");
         let worker = WorkerLink::open(&handshake).expect("opened in the same process");
-        let settings = Settings { id: 1, executors: 1, inline_budget_us: 0, output: None };
+        let settings =
+            Settings { id: 1, executors: 1, inline_budget_us: 0, output: None, limits: Limits::new(None, None, None) };
         let owner = beam::caller(env).expect("the environment of a call");
         let incarnation = Incarnation::create(link, handshake.nonce, settings, owner);
         incarnation.pretend_pid(std::process::id() as i32);

@@ -257,7 +257,8 @@ callbacks(Config) ->
 
 %% covers: guarantee:hostile
 streams(Config) ->
-    attack({chunk_of_call, corrupt, <<"chunk without credit">>}, Config),
+    %% The second while its caller still watches.
+    attack({chunk_of_call, corrupt, [<<"chunk without credit">>, <<"correlation id of a chunk">>]}, Config),
     attack({chunk_of_nobody, corrupt, <<"correlation id of a chunk">>}, Config),
     attack({chunk_of_another, corrupt, <<"correlation id of a chunk">>}, Config),
     [

@@ -33,6 +33,8 @@
 %% A worker that is over `max_rss' once it has started would be replaced by another such one.
 -define(LEAST_LIFE, 2000).
 -define(EXIT_STATUS_PATIENCE, 500).
+%% Milliseconds within which what was answered is counted out.
+-define(LOOKS, 10).
 -define(STOP_PATIENCE, 2000).
 -define(KILL_PATIENCE, 1000).
 
@@ -552,18 +554,16 @@ terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
 %% Lets an idle worker run its exit handlers; ends a busy one.
 -spec stop_worker(#data{}) -> ok.
 stop_worker(#data{worker = Worker, attached = true} = Data) ->
-    case py_nif:worker_info(Worker) of
-        #{in_flight := 0} ->
-            ok = send(<<"S">>, Data),
-            case await_down(Data, ?STOP_PATIENCE) of
-                true -> ok;
-                false -> kill_and_wait(Data)
-            end;
-        _ ->
-            kill_and_wait(Data)
-    end;
+    _ = (is_idle(Worker, ?LOOKS) andalso send(<<"S">>, Data) =:= ok andalso await_down(Data, ?STOP_PATIENCE)) orelse kill_and_wait(Data),
+    ok;
 stop_worker(Data) ->
     kill(stopped, Data).
+
+%% An answer reaches its caller a moment before it is counted out.
+-spec is_idle(py_nif:worker(), non_neg_integer()) -> boolean().
+is_idle(Worker, Looks) ->
+    maps:get(in_flight, py_nif:worker_info(Worker)) =:= 0 orelse
+        (Looks > 0 andalso receive after 1 -> is_idle(Worker, Looks - 1) end).
 
 -spec kill_and_wait(#data{}) -> ok.
 kill_and_wait(Data) ->

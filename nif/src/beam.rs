@@ -278,9 +278,14 @@ impl MessageEnv {
     /// Sends `message`, built in this environment, and clears it for the next. `scheduler` is the environment of the
     /// running NIF call, or null on a thread of our own. Returns whether the receiver was alive.
     pub fn send(&mut self, scheduler: EnvPtr, to: &ErlNifPid, message: Raw) -> bool {
-        // SAFETY: `message` was built in `self.0`; enif_send invalidates its terms, enif_clear_env makes it usable again.
+        // SAFETY: `message` was built in `self.0`; only an enif_send that succeeds invalidates its terms, and enif_clear_env
+        // makes it usable again.
         unsafe {
-            let alive = enif_send(scheduler, to, self.0, message) != 0;
+            let mut alive = enif_send(scheduler, to, self.0, message) != 0;
+            if !alive && sys::enif_thread_type() > sys::ERL_NIF_THR_NORMAL_SCHEDULER {
+                // On a dirty scheduler nothing can be sent in the name of a process that was killed meanwhile.
+                alive = enif_send(std::ptr::null_mut(), to, self.0, message) != 0;
+            }
             sys::enif_clear_env(self.0);
             alive
         }

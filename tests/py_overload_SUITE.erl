@@ -10,7 +10,7 @@
 
 suite() -> [{timetrap, {seconds, 180}}].
 
-all() -> [all_at_once, fairness, overloaded, no_room, order_of_arrival, killed_while_waiting, slow_consumers].
+all() -> [all_at_once, fairness, overloaded, no_room, order_of_arrival, killed_while_waiting, killed_in_turn, slow_consumers].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -223,6 +223,32 @@ killed_while_waiting(_) ->
     py_health:nothing_held(),
     [Ran] = [List || List <- ran(), List =/= []],
     ?assertEqual([Number || {Number, _} <- Spared], lists:sort(Ran)).
+
+%% Whose turn it is may be killed while a dirty scheduler encodes what it sends: the turn goes to the next one.
+%% covers: guarantee:caller_death, guarantee:one_answer
+killed_in_turn(_) ->
+    Large = binary:copy(<<"x">>, 300000),
+    [killed_in_turn(Large, 300) || _ <- lists:seq(1, 10)],
+    ok.
+
+killed_in_turn(Large, Count) ->
+    Holding = held_up(),
+    Call = fun(Args) -> spawn_monitor(fun() -> {ok, _} = py:call(builtins, len, Args, #{}, infinity) end) end,
+    {Doomed, Waiting} = lists:unzip([{Call([Large]), Call([<<>>])} || _ <- lists:seq(1, Count)]),
+    py_test:until(fun() -> maps:get(waiting, py_nif:nif_info()) =:= 2 * Count end),
+    ok = py:cancel(Holding),
+    [
+        begin
+            %% Until its turn is near.
+            _ = [erlang:yield() || _ <- lists:seq(1, rand:uniform(40))],
+            exit(Pid, kill)
+        end
+     || {Pid, _} <- Doomed
+    ],
+    Ends = [receive {'DOWN', Monitor, process, _, Reason} -> Reason end || {_, Monitor} <- Doomed],
+    ct:pal("~b of ~b callers were killed", [length([killed || killed <- Ends]), Count]),
+    ?assertEqual([], Ends -- [Reason || Reason <- Ends, Reason =:= normal orelse Reason =:= killed]),
+    [receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- Waiting].
 
 %% Consumers that do not take what they have asked for cost what their credit allows, and nobody else's time.
 %% covers: py:stream_start/5

@@ -22,7 +22,7 @@
 
 -define(PING_INTERVAL, 10000).
 %% Frames that answer one of ours.
--define(IS_ANSWER(Kind), (Kind =:= $p orelse Kind =:= $g orelse Kind =:= $k orelse Kind =:= $b)).
+-define(IS_ANSWER(Kind), (Kind =:= $p orelse Kind =:= $g orelse Kind =:= $k orelse Kind =:= $n orelse Kind =:= $b)).
 %% A worker that dies sooner than this after its start, and of no request, has failed to stay up.
 -define(QUICK_DEATH, 1000).
 -define(BACKOFF_FIRST, 100).
@@ -265,6 +265,12 @@ working(Type, Event, State, Data) ->
 broke(undefined, _Data) -> ok;
 broke(Check, Data) -> ?LOG_ERROR("~ts broke the protocol: ~ts", [name(Data), Check]).
 
+%% An interrupted request has its grace time.
+-spec expect_end(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
+expect_end(Request, #data{spec = #{kill_grace := Grace}, stuck = Stuck} = Data) ->
+    Timers = [{{timeout, {abandon, Request}}, cancel}, {{timeout, {grace, Request}}, Grace, over}],
+    {keep_state, Data#data{stuck = Stuck#{Request => interrupted}}, Timers}.
+
 %% A coroutine that swallows its cancellation does no harm to the others: the worker is asked to leave it to itself. It
 %% says so if the request is no coroutine or its event loop is blocked.
 -spec abandon(non_neg_integer(), #data{}) -> gen_statem:event_handler_result(atom()).
@@ -361,9 +367,9 @@ leave_pool(#data{native = Native, worker = Worker}) ->
 %% Events of a worker that serves or drains.
 
 -spec serving(gen_statem:event_type(), term(), ready | leaving | draining, #data{}) -> gen_statem:event_handler_result(atom()).
-serving(info, {py_interrupt, Request}, _State, #data{stuck = Stuck, spec = #{kill_grace := Grace}} = Data) ->
+serving(info, {py_interrupt, Request}, _State, Data) ->
     ok = send(<<"I", Request:64/little>>, Data),
-    {keep_state, Data#data{stuck = Stuck#{Request => interrupted}}, [{{timeout, {grace, Request}}, Grace, over}]};
+    expect_end(Request, Data);
 serving(info, {py_raise, Request}, _State, Data) ->
     ok = send(<<"R", Request:64/little>>, Data),
     {keep_state, Data};
@@ -406,6 +412,9 @@ answered(<<"g", _:64/little>>, _State, Data) ->
     {keep_state, Data, [{{timeout, gil}, cancel}]};
 answered(<<"b", Request:64/little>>, _State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
     blocked(Request, Data);
+answered(<<"n", Request:64/little>>, _State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
+    %% A busy worker ends what it was told to end later.
+    expect_end(Request, Data);
 answered(<<"k", Request:64/little>>, draining, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
     {keep_state, over(Request, Data), [{{timeout, {abandon, Request}}, cancel}]};
 answered(<<"k", Request:64/little>>, State, #data{stuck = Stuck} = Data) when is_map_key(Request, Stuck) ->
@@ -513,11 +522,7 @@ backoff(Failures) -> min(?BACKOFF_LAST, ?BACKOFF_FIRST bsl min(Failures - 3, 10)
 
 -spec dropped(atom(), #data{}) -> #data{}.
 dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = Exits} = Data) ->
-    Waiting =
-        case Port of
-            undefined -> Exits;
-            _ -> Exits#{Port => {OsPid, Reason}}
-        end,
+    Waiting = case Port of undefined -> Exits; _ -> Exits#{Port => {OsPid, Reason}} end,
     Data#data{worker = undefined, port = undefined, os_pid = undefined, step = undefined, stuck = #{}, restarts = Restarts + 1, exits = Waiting}.
 
 -spec note_exit(port(), non_neg_integer() | unknown, #data{}) -> #data{}.
@@ -546,10 +551,7 @@ terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
         true when Worker =/= undefined -> stop_worker(Data);
         _ -> ok = kill(killed, Data)
     end,
-    case Reason of
-        normal -> py_pool:forget_worker(Id);
-        _ -> ok
-    end.
+    case Reason of normal -> py_pool:forget_worker(Id); _ -> ok end.
 
 %% Lets an idle worker run its exit handlers; ends a busy one.
 -spec stop_worker(#data{}) -> ok.
@@ -573,11 +575,7 @@ kill_and_wait(Data) ->
 
 -spec await_down(#data{}, non_neg_integer()) -> boolean().
 await_down(#data{serial = Serial}, Timeout) ->
-    receive
-        {py_down, Serial, _, _} -> true
-    after Timeout ->
-        false
-    end.
+    receive {py_down, Serial, _, _} -> true after Timeout -> false end.
 
 -spec publish(down | starting | ready | leaving | draining, #data{}) -> ok.
 publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, failures = Failures, last_error = Error, spec = Spec}) ->

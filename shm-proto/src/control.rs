@@ -206,8 +206,10 @@ pub enum FromWorker {
     Pong(u64),
     /// `g`: Python's lock could be had.
     Gil(u64),
-    /// `k`: this request cannot be abandoned: it is no task of the event loop, or has ended.
+    /// `k`: this request cannot be abandoned: it runs, and is no task of the event loop.
     Keeps(u64),
+    /// `n`: this request does not run: it waits for its turn to be ended, or has ended.
+    Rests(u64),
     /// `b`: this request cannot be abandoned: the event loop does not turn.
     Blocked(u64),
     /// `w`: what the worker has to do without.
@@ -230,6 +232,7 @@ impl FromWorker {
             FromWorker::Pong(n) => numbered(b'p', *n),
             FromWorker::Gil(n) => numbered(b'g', *n),
             FromWorker::Keeps(id) => numbered(b'k', *id),
+            FromWorker::Rests(id) => numbered(b'n', *id),
             FromWorker::Blocked(id) => numbered(b'b', *id),
             FromWorker::Warning(text) => texted(b'w', text),
             FromWorker::Failure(text) => texted(b'f', text),
@@ -252,6 +255,7 @@ impl FromWorker {
             (Some(b'p'), 9) => Ok(FromWorker::Pong(u64_at(frame, 1))),
             (Some(b'g'), 9) => Ok(FromWorker::Gil(u64_at(frame, 1))),
             (Some(b'k'), 9) => Ok(FromWorker::Keeps(u64_at(frame, 1))),
+            (Some(b'n'), 9) => Ok(FromWorker::Rests(u64_at(frame, 1))),
             (Some(b'b'), 9) => Ok(FromWorker::Blocked(u64_at(frame, 1))),
             (Some(b'w'), _) => Ok(FromWorker::Warning(text())),
             (Some(b'f'), _) => Ok(FromWorker::Failure(text())),

@@ -14,7 +14,7 @@ use shm_proto::keeper::Client;
 use shm_proto::link::WorkerLink;
 
 use crate::coroutine;
-use crate::interrupt::{Interrupter, Until};
+use crate::interrupt::{self, Interrupter, Until};
 use crate::module::Arguments;
 
 /// The data plane as the node's handshake described it.
@@ -136,7 +136,8 @@ impl Control {
                 ToWorker::Abandon(id) => match coroutine::knows_of_cancellation(id) {
                     Some(true) => interrupter.abandon(id),
                     Some(false) => self.send(&FromWorker::Blocked(id)),
-                    None => self.send(&FromWorker::Keeps(id)),
+                    None if interrupt::runs(id) => self.send(&FromWorker::Keeps(id)),
+                    None => self.send(&FromWorker::Rests(id)),
                 },
                 ToWorker::Stop => {
                     self.stop.store(true, Ordering::Release);

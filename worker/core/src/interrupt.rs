@@ -6,6 +6,7 @@
 //! the thread still runs that request, and the thread disarms it before it lets go of the request. A task of the
 //! event loop is cancelled.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -197,6 +198,12 @@ impl Drop for Current {
     }
 }
 
+/// Whether a thread runs this request now. Needs no GIL.
+pub fn runs(id: u64) -> bool {
+    MAIN_CURRENT.load(Ordering::Acquire) == id
+        || lock(&THREADS).iter().any(|state| state.current.load(Ordering::Acquire) == id)
+}
+
 /// Whether the handler has raised in this request, which the main thread runs or has just run.
 pub fn was_raised_in(id: u64) -> bool {
     MAIN_HIT.load(Ordering::Relaxed) == id
@@ -254,76 +261,99 @@ impl Interrupter {
 struct Attempt {
     id: u64,
     until: Until,
-    due: Instant,
+    /// `None`: it needs no other one.
+    due: Option<Instant>,
     /// It was set off in the thread that runs the request.
     set: bool,
 }
 
+/// The requests that are being interrupted, by id.
+type Active = HashMap<u64, Attempt>;
+
 fn repeat(receiver: &mpsc::Receiver<Order>, main: libc::pthread_t) {
-    let mut active: Vec<Attempt> = Vec::new();
+    let mut active = Active::new();
     loop {
-        let received = match active.iter().map(|attempt| attempt.due).min() {
+        let received = match active.values().filter_map(|attempt| attempt.due).min() {
             None => receiver.recv().map_err(mpsc::RecvTimeoutError::from),
             Some(due) => receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
-            // SAFETY: this thread does not hold the GIL here.
-            Ok(Order::Abandon(id)) => unsafe { coroutine::abandon(id) },
-            Ok(Order::Interrupt(id, until)) => {
-                // One that is to end is not interrupted once more.
-                if active.iter().all(|other| (other.id, other.until) != (id, Until::Ended)) {
-                    active.retain(|other| other.id != id);
-                    active.push(Attempt { id, until, due: Instant::now(), set: false });
-                }
-            }
-            Ok(Order::Gil(then)) => {
-                // SAFETY: Ensure and Release pair up.
-                unsafe { ffi::PyGILState_Release(ffi::PyGILState_Ensure()) };
-                then();
-            }
+            // All that came meanwhile: to wait for the GIL once for each of many would take seconds.
+            Ok(order) => std::iter::once(order).chain(receiver.try_iter()).for_each(|order| obey(order, &mut active)),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        let now = Instant::now();
-        active.retain_mut(|attempt| {
-            if attempt.due > now {
-                return true;
-            }
-            attempt.due = now + REPEAT;
-            attempt.make(main)
-        });
+        attempt(&mut active, main);
     }
 }
 
-impl Attempt {
-    /// Answers whether there should be another one.
-    fn make(&mut self, main: libc::pthread_t) -> bool {
-        let id = self.id;
-        if self.until == Until::Ended {
-            stream::mark(id);
-        }
-        if MAIN_CURRENT.load(Ordering::Acquire) == id {
-            if self.until == Until::Ended || !self.set {
-                TARGET.store(id, Ordering::Release);
-                self.set = true;
-            } else if TARGET.load(Ordering::Acquire) != id {
-                return false;
+fn obey(order: Order, active: &mut Active) {
+    match order {
+        // SAFETY: this thread does not hold the GIL here.
+        Order::Abandon(id) => unsafe { coroutine::abandon(id) },
+        Order::Interrupt(id, until) => {
+            // One that is to end is not interrupted once more.
+            if active.get(&id).is_none_or(|known| known.until != Until::Ended) {
+                active.insert(id, Attempt { id, until, due: Some(Instant::now()), set: false });
             }
-            // SAFETY: the main thread outlives all others.
-            unsafe { libc::pthread_kill(main, signal()) };
-            return true;
         }
+        Order::Gil(then) => {
+            // SAFETY: Ensure and Release pair up.
+            unsafe { ffi::PyGILState_Release(ffi::PyGILState_Ensure()) };
+            then();
+        }
+    }
+}
+
+/// Attempts made before the GIL is let go: some hundred microseconds.
+const AT_ONCE: usize = 256;
+
+/// Makes the attempts that are due, and forgets those that need no other one.
+fn attempt(active: &mut Active, main: libc::pthread_t) {
+    let now = Instant::now();
+    let mut elsewhere: Vec<&mut Attempt> = Vec::new();
+    for attempt in active.values_mut().filter(|attempt| attempt.due.is_some_and(|due| due <= now)) {
+        match attempt.make_in_main(main) {
+            Some(again) => attempt.due = again.then_some(now + REPEAT),
+            None => elsewhere.push(attempt),
+        }
+    }
+    for attempts in elsewhere.chunks_mut(AT_ONCE) {
+        let mut slots = Vec::new();
         // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
-        let (again, slot) = unsafe {
+        unsafe {
             let gil = ffi::PyGILState_Ensure();
-            let made = self.make_elsewhere();
+            for attempt in attempts {
+                let (again, slot) = attempt.make_elsewhere();
+                attempt.due = again.then_some(now + REPEAT);
+                slots.extend((slot != NO_SLOT).then_some(slot));
+            }
             ffi::PyGILState_Release(gil);
-            made
-        };
-        if slot != NO_SLOT {
-            callback::wake(slot);
         }
-        again
+        slots.into_iter().for_each(callback::wake);
+    }
+    active.retain(|_, attempt| attempt.due.is_some());
+}
+
+impl Attempt {
+    /// Signals the main thread if it runs the request; answers whether there should be another attempt. `None` if it runs
+    /// something else.
+    fn make_in_main(&mut self, main: libc::pthread_t) -> Option<bool> {
+        if self.until == Until::Ended {
+            stream::mark(self.id);
+        }
+        if MAIN_CURRENT.load(Ordering::Acquire) != self.id {
+            return None;
+        }
+        if self.until == Until::Ended || !self.set {
+            TARGET.store(self.id, Ordering::Release);
+            self.set = true;
+        } else if TARGET.load(Ordering::Acquire) != self.id {
+            return Some(false);
+        }
+        // SAFETY: the main thread outlives all others.
+        unsafe { libc::pthread_kill(main, signal()) };
+        Some(true)
     }
 
     /// Looks for the request in other threads, among the tasks of the event loop and in what that has left to other threads:

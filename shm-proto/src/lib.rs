@@ -11,6 +11,8 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("erlang_python runs on Linux on x86_64 and aarch64; nothing else has been tested");
 
+#[cfg(not(loom))]
+pub mod available;
 pub mod control;
 pub mod layout;
 pub mod memory;

@@ -22,6 +22,8 @@ use nix::{
 };
 use shared_memory::Shmem;
 
+use crate::available;
+
 /// Seals that a segment must carry before it is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seals {
@@ -195,6 +197,10 @@ impl AsFd for Memfd {
 /// Sets the size of a fresh file and reserves its memory.
 pub(crate) fn reserve(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
     let size = libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    available::check(len as u64).map_err(|left| {
+        let problem = format!("could not reserve {len} bytes of shared memory: {left} are left");
+        io::Error::new(io::ErrorKind::OutOfMemory, problem)
+    })?;
     nix::unistd::ftruncate(fd, size).map_err(|e| context("size segment", e))?;
     loop {
         match nix::fcntl::posix_fallocate(fd, 0, size) {

@@ -52,7 +52,8 @@ impl Group {
         let (limit, usage) = (self.number(self.limit)?, self.number(self.usage)?);
         let stat = fs::read_to_string(self.directory.join("memory.stat")).unwrap_or_default();
         let fields = stat.lines().filter_map(|line| line.split_once(' '));
-        let cached: u64 = fields.filter(|(name, _)| *name == self.reclaimable).filter_map(|(_, n)| n.parse().ok()).sum();
+        let cached: u64 =
+            fields.filter(|(name, _)| *name == self.reclaimable).filter_map(|(_, n)| n.parse::<u64>().ok()).sum();
         Some(limit.saturating_sub(usage.saturating_sub(cached)))
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use pyo3::ffi;
-use shm_proto::blob::AllocateError;
 use shm_proto::etf::Writer;
 use shm_proto::link::WorkerLink;
 use shm_proto::request::{Header, Options, Place};
@@ -20,6 +19,8 @@ use crate::value::{BlobSink, DecodeError, EncodeError, encode_item, encode_value
 const KEPT_BYTES: usize = 1 << 20;
 /// Payload memory to begin with.
 const FIRST_BYTES: usize = 4096;
+/// What answers say that found no memory or descriptor.
+const EXHAUSTED: &str = "exhausted";
 
 /// Why a request has no value.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ impl Answer {
                         self.payload.push(Status::Exception as u8);
                         exception::describe(&raised, options.has(Options::ERROR_MAP), &mut self.payload);
                     }
-                    None => self.refuse("a function failed without an exception"),
+                    None => self.refuse("unsupported_object", "a function failed without an exception"),
                 },
             }
         }
@@ -137,13 +138,9 @@ impl Answer {
         self.clear();
     }
 
-    fn refuse(&mut self, text: &str) {
+    fn refuse(&mut self, what: &str, text: &str) {
         self.payload.push(Status::Refused as u8);
-        let mut writer = Writer::new(&mut self.payload);
-        writer.tuple_header(2);
-        // Both texts are far below the limits of their length fields.
-        let _ = writer.atom("unsupported_object");
-        let _ = writer.binary(text.as_bytes());
+        self.payload.extend_from_slice(&reason(what, text));
     }
 
     /// Offers the answer to the reply cell; `false` if it must be published.
@@ -155,8 +152,8 @@ impl Answer {
     /// Publishes an item of a stream, waiting for room without the GIL.
     ///
     /// # Errors
-    /// There is no memory for an item of this size; the GIL was not let go then.
-    pub fn publish_item(&mut self, link: &WorkerLink, id: u64, flags: u16) -> Result<(), AllocateError> {
+    /// No memory or descriptor for an item of this size: the reason, encoded. The GIL was not let go then.
+    pub fn publish_item(&mut self, link: &WorkerLink, id: u64, flags: u16) -> Result<(), Vec<u8>> {
         let header =
             response::Header { id, kind: response::Kind::Chunk, place: Place::Inline, flags, len: 0, service_ns: 0 };
         let published = reply::publish_record(link, header, &[], &self.payload, &self.blobs);
@@ -166,7 +163,7 @@ impl Answer {
         }
         self.blobs.clear();
         self.shrink();
-        published
+        published.map_err(|error| reason(EXHAUSTED, &error.to_string()))
     }
 
     /// Publishes the answer, waiting for room without the GIL. `alone`: the request has published nothing before it.
@@ -175,7 +172,7 @@ impl Answer {
         if let Err(error) = reply::publish(link, header.id, flags, service_ns, &self.payload, &self.blobs) {
             // SAFETY: answers are sent with the GIL held.
             unsafe { self.discard() };
-            self.refuse(&error.to_string());
+            self.refuse(EXHAUSTED, &error.to_string());
             // A reason of a few bytes fits into the ring.
             let _ = reply::publish(link, header.id, flags, service_ns, &self.payload, &self.blobs);
         }
@@ -188,6 +185,17 @@ impl Answer {
             self.payload = Vec::with_capacity(FIRST_BYTES);
         }
     }
+}
+
+/// The reason of a refusal: a pair of what and why.
+fn reason(what: &str, text: &str) -> Vec<u8> {
+    let mut reason = Vec::new();
+    let mut writer = Writer::new(&mut reason);
+    writer.tuple_header(2);
+    // Both texts are far below the limits of their length fields.
+    let _ = writer.atom(what);
+    let _ = writer.binary(text.as_bytes());
+    reason
 }
 
 /// Lends an answer of the calling thread. Encoding runs user code, which may need another one meanwhile.

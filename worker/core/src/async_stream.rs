@@ -161,8 +161,8 @@ unsafe fn send_item(id: u64, item: &Object) -> Option<Object> {
                 turns
             });
             let flags = if parks { response::Header::PARKED } else { 0 };
-            if answer.publish_item(&shared.link, id, flags).is_err() {
-                refuse(id, stream::unsupported("no memory for an item of this size"));
+            if let Err(reason) = answer.publish_item(&shared.link, id, flags) {
+                refuse(id, reason);
                 return None;
             }
             match gate {

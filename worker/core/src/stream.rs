@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
-use shm_proto::etf::Writer;
 use shm_proto::request::{Header, Options};
 use shm_proto::response;
 use shm_proto::telemetry::Telemetry;
@@ -191,8 +190,8 @@ unsafe fn run(shared: &Shared, current: &Current, answer: &mut Answer, header: &
             stream.sent += 1;
             let parks = stream.sent >= stream.credit || began.elapsed() >= TURN;
             if !parks {
-                if answer.publish_item(link, id, 0).is_err() {
-                    return fail(shared, current, answer, header, stream);
+                if let Err(reason) = answer.publish_item(link, id, 0) {
+                    return fail(shared, current, answer, header, stream, reason);
                 }
                 continue;
             }
@@ -200,10 +199,10 @@ unsafe fn run(shared: &Shared, current: &Current, answer: &mut Answer, header: &
             if let Some(entry) = table().as_mut().and_then(|table| table.streams.get_mut(&id)) {
                 entry.parked = Some(stream);
             }
-            if answer.publish_item(link, id, response::Header::PARKED).is_err()
+            if let Err(reason) = answer.publish_item(link, id, response::Header::PARKED)
                 && let Some(stream) = take(id)
             {
-                fail(shared, current, answer, header, stream);
+                fail(shared, current, answer, header, stream, reason);
             }
             return;
         }
@@ -215,15 +214,21 @@ unsafe fn run(shared: &Shared, current: &Current, answer: &mut Answer, header: &
 /// # Safety
 /// The GIL is held and no exception is set.
 #[cold]
-unsafe fn fail(shared: &Shared, current: &Current, answer: &mut Answer, header: &Header, stream: Stream) {
+unsafe fn fail(
+    shared: &Shared,
+    current: &Current,
+    answer: &mut Answer,
+    header: &Header,
+    stream: Stream,
+    reason: Vec<u8>,
+) {
     // SAFETY: the GIL is held.
     unsafe {
         current.set(header.id);
         if stream.source.close().is_none() {
             gil::report_stray();
         }
-        let failure = Failure::Refused(unsupported("no memory for an item of this size"));
-        finish(shared, current, answer, header, stream, Err(failure));
+        finish(shared, current, answer, header, stream, Err(Failure::Refused(reason)));
     }
 }
 
@@ -343,15 +348,4 @@ impl Source {
             ffi::PyErr_Restore(kind, value, traceback);
         }
     }
-}
-
-/// The reason of a refusal.
-pub fn unsupported(what: &str) -> Vec<u8> {
-    let mut reason = Vec::new();
-    let mut writer = Writer::new(&mut reason);
-    writer.tuple_header(2);
-    // Both texts are far below the limits of their length fields.
-    let _ = writer.atom("unsupported_object");
-    let _ = writer.binary(what.as_bytes());
-    reason
 }

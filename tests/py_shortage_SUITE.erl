@@ -199,6 +199,7 @@ small_container(_) ->
 
 in_container(Group) ->
     ok = file:write_file(Group ++ "/memory.limit_in_bytes", integer_to_list(300 * ?MIB)),
+    ok = file:write_file(Group ++ "/memory.swappiness", "0"),
     Enter = "echo $$ > " ++ Group ++ "/cgroup.procs && exec \"$0\" \"$@\"",
     #{node := Node} = Peer = start_peer({os:find_executable("sh"), ["-c", Enter, os:find_executable("erl")]}, #{}),
     {error, {worker_down, _}} = rpc(Peer, py, eval, [<<"len(bytearray(b'x') * n)">>, #{n => 600 * ?MIB}]),

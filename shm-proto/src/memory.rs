@@ -122,25 +122,6 @@ mod real {
             &self.mapping
         }
 
-        /// Asks for the cache line at `offset` without waiting for it.
-        #[inline]
-        pub fn prefetch(&self, offset: usize) {
-            let Some(line) = self.address(offset, 1) else {
-                return;
-            };
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a hint that accesses no memory architecturally; SSE is part of x86_64.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-            }
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: a hint that accesses no memory architecturally.
-            unsafe {
-                std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) line.as_ptr(), options(nostack, readonly, preserves_flags));
-            }
-        }
-
         /// Asks for the cache line at `offset` to write to it, without waiting for it.
         #[inline]
         pub fn prefetch_for_write(&self, offset: usize) {
@@ -256,9 +237,6 @@ mod model {
         pub fn len(&self) -> usize {
             self.0.len() * GRAIN
         }
-
-        /// Does nothing.
-        pub fn prefetch(&self, _offset: usize) {}
 
         /// Does nothing.
         pub fn prefetch_for_write(&self, _offset: usize) {}

@@ -1,16 +1,23 @@
 //! Many-to-one ring of variable-length records, after Agrona's many-to-one ring buffer.
 //!
 //! Records take whole 64-byte slots. Positions count slots from the start of the incarnation and begin at the capacity, so
-//! that no position is 0. `commit[p % capacity]` holds `p << 16 | slots` once the record at `p` may be read, with bit 15
-//! for padding. A record never wraps; padding fills the slots up to the end instead. A record takes at most 1/8 of the
-//! capacity, so that padding can never make it impossible to place.
+//! that no position is 0. The first word of slot `p % capacity` holds `p << 16 | slots` once the record at `p` may be read,
+//! with bit 15 for padding: a short record and its commit word are one cache line, which reaches the consumer in one
+//! transfer. The first word of every slot is kept free for that, so that nothing that a record holds looks like a commit.
+//! A record never wraps; padding fills the slots up to the end instead. A record takes at most 1/8 of the capacity, so that
+//! padding can never make it impossible to place.
 //!
 //! Claim cursors are private to the producing side. The only word that the consumer shares is its head, believed if it
 //! grows and stays within what was claimed. Between claim and commit lies one copy and nothing else: a claim that never
 //! commits stops the ring for ever.
 
+#[cfg(not(loom))]
+use std::sync::Arc;
+
 use crossbeam_utils::CachePadded;
 
+#[cfg(not(loom))]
+use crate::segment::Mapping;
 use crate::{
     layout::SLOT,
     memory::{Bytes, Words},
@@ -18,6 +25,10 @@ use crate::{
 };
 
 const PADDING: u64 = 1 << 15;
+/// Bytes of the commit word.
+const COMMIT: usize = 8;
+/// Bytes of a record in each of its slots.
+pub const ROOM: usize = SLOT - COMMIT;
 
 /// The shared parts of one ring: commit words and slots, written by the producers, and the head, written by the consumer.
 #[derive(Clone, Debug)]
@@ -28,7 +39,7 @@ pub struct RingMemory {
 }
 
 impl RingMemory {
-    /// A ring over views of segments.
+    /// A ring over views of segments: the first word of each slot, the slots, the consumer's head.
     ///
     /// # Panics
     /// If the sizes do not match or the capacity is no power of two of at least 8 slots.
@@ -39,11 +50,27 @@ impl RingMemory {
         RingMemory { commits, slots, head }
     }
 
+    /// A ring whose slots lie in a segment from `offset` on.
+    ///
+    /// # Panics
+    /// As [`RingMemory::new`], and if they do not lie inside.
+    #[cfg(not(loom))]
+    pub fn mapped(mapping: &Arc<Mapping>, offset: usize, capacity: usize, head: Words) -> RingMemory {
+        let commits = Words::new(mapping, offset, capacity, SLOT);
+        RingMemory::new(commits, Bytes::new(mapping, offset, capacity * SLOT), head)
+    }
+
     /// A ring of `capacity` slots in memory of this process.
     ///
     /// # Panics
     /// If the capacity is no power of two of at least 8.
     pub fn heap(capacity: usize) -> RingMemory {
+        #[cfg(not(loom))]
+        {
+            let mapping = Mapping::anonymous(capacity * SLOT).expect("a test machine has memory");
+            RingMemory::mapped(&Arc::new(mapping), 0, capacity, Words::heap(1))
+        }
+        #[cfg(loom)]
         RingMemory::new(Words::heap(capacity), Bytes::heap(capacity * SLOT), Words::heap(1))
     }
 
@@ -60,6 +87,30 @@ impl RingMemory {
 
     fn index(&self, position: u64) -> usize {
         position as usize & (self.commits.len() - 1)
+    }
+
+    /// Where byte `at` of the record at `position` lies, and how many follow it in the same slot.
+    fn place(&self, position: u64, at: usize) -> (usize, usize) {
+        (self.index(position) * SLOT + at / ROOM * SLOT + COMMIT + at % ROOM, ROOM - at % ROOM)
+    }
+
+    /// Copies `data` to byte `at` of the record at `position`.
+    #[inline]
+    fn write(&self, position: u64, mut at: usize, mut data: &[u8]) {
+        while !data.is_empty() {
+            let (offset, room) = self.place(position, at);
+            let (now, later) = data.split_at(room.min(data.len()));
+            self.slots.write(offset, now);
+            (at, data) = (at + now.len(), later);
+        }
+    }
+
+    /// Appends the bytes of the `slots` slots from `position` on to `out`.
+    #[inline]
+    fn append_to(&self, position: u64, slots: u64, out: &mut Vec<u8>) {
+        out.reserve(slots as usize * ROOM);
+        let first = self.index(position) * SLOT + COMMIT;
+        (0..slots as usize).for_each(|slot| self.slots.append_to(first + slot * SLOT, ROOM, out));
     }
 }
 
@@ -124,7 +175,7 @@ impl Producer {
 
     /// Longest record in bytes.
     pub fn max_record(&self) -> usize {
-        self.max_slots as usize * SLOT
+        self.max_slots as usize * ROOM
     }
 
     /// Slots of the ring.
@@ -155,7 +206,7 @@ impl Producer {
     /// As [`Producer::publish`].
     #[inline]
     pub fn claim(&self, len: usize) -> Result<Claim<'_>, PublishError> {
-        let slots = len.div_ceil(SLOT).max(1) as u64;
+        let slots = len.div_ceil(ROOM).max(1) as u64;
         if slots > self.max_slots {
             return Err(PublishError::TooLarge);
         }
@@ -215,7 +266,7 @@ impl Producer {
         if index as u64 + slots > self.memory.capacity() {
             return false;
         }
-        self.memory.slots.append_to(index * SLOT, slots as usize * SLOT, out);
+        self.memory.append_to(position, slots, out);
         // Nobody can claim these slots again before a head beyond them was validated: none was, so the copy is whole.
         fence(Ordering::Acquire);
         self.head.load(Ordering::Relaxed) <= position
@@ -269,9 +320,8 @@ impl Claim<'_> {
     /// If more is written than was claimed (rounded up to slots).
     #[inline]
     pub fn write(&mut self, data: &[u8]) {
-        assert!(self.written + data.len() <= self.slots as usize * SLOT);
-        let memory = &self.producer.memory;
-        memory.slots.write(memory.index(self.position) * SLOT + self.written, data);
+        assert!(self.written + data.len() <= self.slots as usize * ROOM);
+        self.producer.memory.write(self.position, self.written, data);
         self.written += data.len();
     }
 
@@ -310,7 +360,7 @@ impl Record {
     /// Bytes of its slots; the header inside says how many of them count.
     #[expect(clippy::len_without_is_empty, reason = "a record has at least one slot")]
     pub fn len(&self) -> usize {
-        self.slots as usize * SLOT
+        self.slots as usize * ROOM
     }
 }
 
@@ -339,9 +389,6 @@ impl Consumer {
         let mut budget = self.memory.capacity();
         loop {
             let index = self.memory.index(self.head);
-            // Commit word and record are two cache lines; fetching them side by side saves a polling consumer one transfer
-            // of about 100 ns.
-            self.memory.slots.prefetch(index * SLOT);
             // SYNC POINT: pairs with the Release store in `Producer::commit`.
             let commit = self.memory.commits.at(index).load(Ordering::Acquire);
             if commit >> 16 != self.head {
@@ -363,7 +410,7 @@ impl Consumer {
     /// Appends the record's bytes to `out`; what is parsed afterwards is private.
     #[inline]
     pub fn copy(&self, record: &Record, out: &mut Vec<u8>) {
-        self.memory.slots.append_to(self.memory.index(record.position) * SLOT, record.len(), out);
+        self.memory.append_to(record.position, record.slots, out);
     }
 
     /// The record at `position` or behind padding there, if it is committed; `position` is at or behind the head. For looking
@@ -415,7 +462,9 @@ impl Consumer {
     #[inline]
     pub fn copy_to(&self, record: &Record, out: &mut [u8]) -> usize {
         let len = out.len().min(record.len());
-        self.memory.slots.read(self.memory.index(record.position) * SLOT, &mut out[..len]);
+        for (slot, part) in out[..len].chunks_mut(ROOM).enumerate() {
+            self.memory.slots.read(self.memory.place(record.position, slot * ROOM).0, part);
+        }
         len
     }
 

@@ -12,7 +12,7 @@ use shm_proto::{
     memory::{Bytes, Words},
     request::{self, Extent, Options, Place},
     response,
-    ring::{Consumer, Producer, PublishError, RingMemory, pair},
+    ring::{Consumer, Producer, PublishError, ROOM, RingMemory, pair},
     sync::Ordering,
 };
 
@@ -33,6 +33,28 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn body(number: u64, len: usize) -> Vec<u8> {
     (0..len).map(|i| (number as usize * 31 + i) as u8).collect()
+}
+
+/// A program may send what looks like the commit words of the next round.
+#[test]
+fn nothing_in_a_record_is_a_commit() {
+    const CAPACITY: u64 = 64;
+    let (producer, mut consumer) = pair(RingMemory::heap(CAPACITY as usize));
+    let end = producer.claimed() + CAPACITY;
+    while producer.claimed() < end {
+        let first = producer.claimed() + CAPACITY;
+        let words = (0..producer.max_record() / 8).map(|word| (first + (word * 8 / ROOM) as u64) << 16 | 1);
+        producer.publish(&[&words.flat_map(u64::to_le_bytes).collect::<Vec<u8>>()]).unwrap();
+        let record = consumer.next().unwrap().unwrap();
+        consumer.release(record);
+    }
+    for position in end..end + CAPACITY {
+        assert!(consumer.is_empty());
+        assert_eq!(consumer.next(), Ok(None));
+        assert_eq!(producer.publish(&[b"short"]), Ok(position));
+        let record = consumer.next().unwrap().unwrap();
+        consumer.release(record);
+    }
 }
 
 proptest! {
@@ -197,8 +219,9 @@ proptest! {
         commits in prop::collection::vec((0usize..16, any::<u64>(), 0u64..40), 0..40),
         head in prop_oneof![any::<u64>(), 0u64..64],
     ) {
-        let (words, slots, shared_head) = (Words::heap(16), Bytes::heap(16 * SLOT), Words::heap(1));
-        let memory = RingMemory::new(words.clone(), slots, shared_head.clone());
+        let (slots, shared_head) = (Bytes::heap(16 * SLOT), Words::heap(1));
+        let words = Words::new(slots.mapping(), 0, 16, SLOT);
+        let memory = RingMemory::mapped(slots.mapping(), 0, 16, shared_head.clone());
         let mut consumer = Consumer::new(memory.clone());
         let producer = Producer::new(memory);
         for (index, noise, position) in commits {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shm_proto::control::{Endpoints, Handshake};
-use shm_proto::layout::{Geometry, Up};
+use shm_proto::layout::{Geometry, SLOT, Up};
 use shm_proto::segment::{Access, Mapping, open_far_end};
 
 /// A mapping of the whole up segment.
@@ -42,7 +42,7 @@ impl Raw {
 
     /// The commit word of a position of the response ring.
     pub fn commit(&self, position: u64, value: u64) {
-        self.store(self.at.response_commits + position as usize % self.geometry.slots() * 8, value);
+        self.store(self.at.response_slots + position as usize % self.geometry.slots() * SLOT, value);
     }
 
     /// Bytes of the result arena.

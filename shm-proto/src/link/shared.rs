@@ -7,7 +7,7 @@ use crate::{
     bell::{FLAG_STRIDE, Flag},
     callback::SlotMemory,
     cell::CellMemory,
-    layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, SLOT, TELEMETRY},
+    layout::{BIG_SLOTS, CALLBACK_SLOT, CELL, Geometry, TELEMETRY},
     memory::{Bytes, Words},
     ring::RingMemory,
     segment::Mapping,
@@ -40,20 +40,14 @@ impl Shared {
 
     pub(super) fn request_ring(&self) -> RingMemory {
         let (down, up) = (self.geometry.down(), self.geometry.up());
-        RingMemory::new(
-            Words::new(&self.down, down.request_commits, self.geometry.slots(), 8),
-            Bytes::new(&self.down, down.request_slots, self.geometry.slots() * SLOT),
-            Words::new(&self.up, up.request_head, 1, 8),
-        )
+        let head = Words::new(&self.up, up.request_head, 1, 8);
+        RingMemory::mapped(&self.down, down.request_slots, self.geometry.slots(), head)
     }
 
     pub(super) fn response_ring(&self) -> RingMemory {
         let (down, up) = (self.geometry.down(), self.geometry.up());
-        RingMemory::new(
-            Words::new(&self.up, up.response_commits, self.geometry.slots(), 8),
-            Bytes::new(&self.up, up.response_slots, self.geometry.slots() * SLOT),
-            Words::new(&self.down, down.response_head, 1, 8),
-        )
+        let head = Words::new(&self.down, down.response_head, 1, 8);
+        RingMemory::mapped(&self.up, up.response_slots, self.geometry.slots(), head)
     }
 
     pub(super) fn request_arena(&self) -> (Bytes, Words) {

@@ -10,7 +10,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        on_time, zero, infinity, stuck_in_c, pool_of_one, cancelled_in_line, interrupted_sleep, interrupted_socket, interrupted_lock, interrupted_subprocess,
+        on_time, zero, infinity, stuck_in_c, pool_of_one, interrupted_sleep, interrupted_socket, interrupted_lock, interrupted_subprocess,
         interrupted_loop, not_started, no_late_message, neighbours_are_not_hit, caller_dies, swallowed, cpu_is_given_back
     ].
 
@@ -72,22 +72,6 @@ pool_of_one(_) ->
     {error, timeout} = py:eval(<<"sum(range(10 ** 11))">>, #{}, #{timeout => 200, pool => Pool}),
     {Time, {ok, 2.0}} = py_test:timed(fun() -> py:call(math, sqrt, [4], #{}, #{pool => Pool, timeout => 20000}) end),
     ?assert(Time =< ?GRACE + 1000),
-    ok = py_pool:stop_pool(Pool).
-
-%% What was cancelled and waits for its turn to end is not stuck: the worker has others to serve.
-%% covers: config:kill_grace, guarantee:neighbours
-cancelled_in_line(_) ->
-    Pool = cancelled_in_line,
-    ok = py_pool:start_pool(Pool, #{num_workers => 1, kill_grace => ?GRACE}),
-    OsPids = py_test:os_pids(Pool),
-    {ok, Stream} = py:stream_eval_start(<<"(n for n in range(100))">>, #{}, #{pool => Pool, credit => 2}),
-    [receive {py_chunk, Stream, N} -> ok end || N <- [0, 1]],
-    Busy = py:spawn_call(time, sleep, [?GRACE * 3 / 1000], #{}, #{pool => Pool, timeout => infinity}),
-    ok = py:stream_credit(Stream, 5),
-    ok = py:stream_cancel(Stream),
-    {ok, none} = py:await(Busy),
-    py_test:settled(),
-    ?assertEqual(OsPids, py_test:os_pids(Pool)),
     ok = py_pool:stop_pool(Pool).
 
 %% covers: erlang.Interrupted, guarantee:deadline

@@ -5,7 +5,7 @@ mod node;
 use std::time::{Duration, Instant};
 
 use node::{Arg, Reply, Worker, each_python};
-use shm_proto::control::ToWorker;
+use shm_proto::control::{FromWorker, ToWorker};
 
 /// Waits until the program in the worker has come to the place where it creates `path`.
 fn wait_for(path: &std::path::Path) {
@@ -127,5 +127,23 @@ fn signal_handlers_run_in_an_idle_and_in_a_busy_worker() {
             assert_eq!(w.call("math", "sqrt", &[Arg::Float(4.0)]).value(), "2.0");
         }
         std::fs::remove_file(&marker).unwrap();
+    });
+}
+
+#[test]
+fn the_worker_knows_what_runs() {
+    each_python(|w| {
+        let running = w.submit_eval("__import__('time').sleep(3600)");
+        w.wait_started(running);
+        let waiting = w.submit_eval("1");
+        w.send(&ToWorker::Abandon(waiting));
+        assert_eq!(w.frame(), FromWorker::Rests(waiting));
+        w.send(&ToWorker::Abandon(running));
+        assert_eq!(w.frame(), FromWorker::Keeps(running));
+        w.send(&ToWorker::Interrupt(running));
+        w.reply(running);
+        w.reply(waiting);
+        w.send(&ToWorker::Abandon(running));
+        assert_eq!(w.frame(), FromWorker::Rests(running));
     });
 }

@@ -14,7 +14,7 @@ groups() ->
     [
         {escapes, [], [
             privileges, files_outside, metadata, files_inside, node_memory, sockets, abstract_sockets, signals, limits_of_others, system_calls,
-            namespaces, sessions
+            namespaces, sessions, messages
         ]},
         {work, [], [
             large_payloads, numpy, children, threads, coroutines, callbacks_and_streams, programs, databases, output, crash_and_restart
@@ -381,6 +381,24 @@ def threads(count):
 ">>,
     ok = py:exec(Code, #{pool => boxed}),
     ?assertEqual(50, eval(boxed, <<"threads(50)">>)).
+
+%% Whoever can send to any process can run code in the node.
+%% covers: config:sandbox
+messages(_) ->
+    Other = spawn_link(fun() -> receive stop -> ok end end),
+    true = register(sandbox_bystander, Other),
+    Send = fun(Pool) ->
+        Code = <<"[erlang.send(to, 'hello') for to in ('sandbox_bystander', other, erlang.whereis('sandbox_bystander'), erlang.self())] and None">>,
+        {ok, none} = py:eval(Code, #{other => Other}, #{pool => Pool}),
+        {messages, Seen} = process_info(Other, messages),
+        Mine = [receive Message when is_binary(Message) -> Message after 0 -> none end || _ <- "12"],
+        {length(Seen), Mine}
+    end,
+    ?assertEqual({0, [<<"hello">>, none]}, Send(boxed)),
+    ?assertEqual({3, [<<"hello">>, none]}, Send(free)),
+    ok = py_pool:start_pool(other, #{num_workers => 1, sandbox => #{messages => true}}),
+    ?assertEqual({6, [<<"hello">>, none]}, Send(other)),
+    Other ! stop.
 
 %% covers: config:sandbox
 coroutines(_) ->

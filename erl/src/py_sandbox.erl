@@ -4,7 +4,7 @@
 %% docs/THREAT-MODEL.md says what they are worth.
 -module(py_sandbox).
 
--export([check/1, arguments/1]).
+-export([check/1, arguments/1, callers_only/1]).
 
 -export_type([sandbox/0]).
 
@@ -17,6 +17,7 @@
         unix_sockets => boolean(),
         shared_memory => boolean(),
         metadata => boolean(),
+        messages => boolean(),
         processes => non_neg_integer(),
         files => pos_integer(),
         cpu => pos_integer(),
@@ -43,7 +44,7 @@ check(_) ->
 wrong(read, all) -> [];
 wrong(Key, Paths) when Key =:= read; Key =:= write ->
     ["a list of absolute paths that exist" || not (is_list(Paths) andalso lists:all(fun exists/1, Paths))];
-wrong(Key, Value) when Key =:= network; Key =:= unix_sockets; Key =:= shared_memory; Key =:= metadata; Key =:= required ->
+wrong(Key, Value) when Key =:= network; Key =:= unix_sockets; Key =:= shared_memory; Key =:= metadata; Key =:= messages; Key =:= required ->
     ["true or false" || not is_boolean(Value)];
 wrong(processes, N) ->
     ["a number of processes, 0 for none" || not (is_integer(N) andalso N >= 0 andalso N < 1 bsl 22)];
@@ -52,7 +53,7 @@ wrong(files, N) ->
 wrong(cpu, N) ->
     ["a number of seconds" || not (is_integer(N) andalso N > 0 andalso N < 1 bsl 31)];
 wrong(_, _) ->
-    ["not: the settings are read, write, network, unix_sockets, shared_memory, metadata, processes, files, cpu and required"].
+    ["not: the settings are read, write, network, unix_sockets, shared_memory, metadata, messages, processes, files, cpu and required"].
 
 -spec exists(term()) -> boolean().
 exists(Path) when is_binary(Path), Path =/= <<>> ->
@@ -82,13 +83,19 @@ arguments(#{sandbox := Sandbox} = Spec) ->
             all -> ["/"];
             Paths -> own(Spec) ++ Paths
         end,
-    Others = maps:to_list(maps:without([read, write], Sandbox)),
+    Others = maps:to_list(maps:without([read, write, messages], Sandbox)),
     Settings =
         [["read=", Path] || Path <- Read] ++
             [["write=", Path] || Path <- maps:get(write, Sandbox, [])] ++
             [[atom_to_list(Key), $=, value(Value)] || {Key, Value} <- Others],
     %% One setting at least: this is what makes it a sandbox.
     lists:append([["--sandbox", unicode:characters_to_binary(S)] || S <- [["required=true"] | Settings]]).
+
+%% @doc Whether `erlang.send' reaches nobody but callers, which the node sees to.
+-spec callers_only(py_pool:spec()) -> boolean().
+callers_only(#{sandbox := false}) -> false;
+callers_only(#{sandbox := #{messages := Anybody}}) -> not Anybody;
+callers_only(_) -> true.
 
 -spec value(boolean() | integer()) -> string().
 value(Flag) when is_boolean(Flag) -> atom_to_list(Flag);

@@ -30,7 +30,8 @@ options(Id, Spec) ->
         blob_cache => maps:get(blob_cache, Spec),
         inline_budget_us => maps:get(inline_budget_us, Spec),
         segments => maps:get(segments, Spec),
-        stdout => maps:get(stdout, Spec)
+        stdout => maps:get(stdout, Spec),
+        callers_only => py_sandbox:callers_only(Spec)
     }.
 
 -spec open(non_neg_integer(), atom(), py_pool:spec(), py_nif:worker(), binary()) ->

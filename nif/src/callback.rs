@@ -197,9 +197,9 @@ struct Origin {
     permit_of: Option<u64>,
 }
 
-/// Looks at the request that calls back and frees its permit. A task or a thread of the program may outlive the request that
+/// Looks at the request that calls back and, if it `waits`, frees its permit. A task or a thread of the program may outlive the request that
 /// started it; what it calls then comes from nobody.
-fn origin(incarnation: &Incarnation, id: u64) -> Origin {
+fn origin(incarnation: &Incarnation, id: u64, waits: bool) -> Origin {
     let (index, generation) = slab::split(id);
     let Some(entry) = slab::get(index) else { return Origin::default() };
     loop {
@@ -219,7 +219,7 @@ fn origin(incarnation: &Incarnation, id: u64) -> Origin {
                 }
                 // SAFETY: we own the MOVING state.
                 let body = unsafe { entry.body() };
-                let permit = std::mem::take(&mut body.permit);
+                let permit = waits && std::mem::take(&mut body.permit);
                 // SAFETY: whoever made a request other than a cast pending stored its caller.
                 let caller = (body.reply_to != ReplyTo::Cast).then(|| unsafe { body.caller.assume_init() });
                 let binding = entry.binding.load(Ordering::Relaxed);
@@ -280,7 +280,7 @@ pub fn received(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8])
     }
     let (call, payload) = response::Call::decode(payload).ok_or(Corrupt("callback record"))?;
     incarnation.link().answers.open(call.slot as usize, call.ticket)?;
-    let origin = origin(incarnation, header.id);
+    let origin = origin(incarnation, header.id, true);
     let a = atoms();
     let mut message = MessageEnv::new();
     let env = message.ptr();
@@ -329,7 +329,14 @@ fn may_complain() -> bool {
     due
 }
 
-/// Python sends a message. Runs on the reader thread. What cannot be delivered from here (to another node) is sent by
+/// Whether the request comes from this process. Who looks after the worker runs its preparation, but acts on messages.
+fn is_caller(incarnation: &Incarnation, id: u64, pid: &ErlNifPid) -> bool {
+    !incarnation.is_owner(pid)
+        && origin(incarnation, id, false).caller.is_some_and(|caller| beam::pid_term(&caller) == beam::pid_term(pid))
+}
+
+/// Python sends a message. Runs on the reader thread. If it may reach callers only, the rest is dropped: some processes do
+/// what a message says, so to reach them is to run code in the node. What cannot be delivered from here (to another node) is sent by
 /// `py_callback`, which also logs some of what is for nobody.
 pub fn send(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> Result<(), Corrupt> {
     let mut message = MessageEnv::new();
@@ -342,6 +349,12 @@ pub fn send(incarnation: &Arc<Incarnation>, header: &Header, payload: &[u8]) -> 
         None if unsafe { sys::enif_is_atom(env, to) } != 0 => whereis(to),
         None => beam::get_pid(env, to),
     };
+    if incarnation.callers_only {
+        if let Some(pid) = to_local.filter(|pid| is_caller(incarnation, header.id, pid)) {
+            message.send(std::ptr::null_mut(), &pid, term);
+        }
+        return Ok(());
+    }
     match to_local {
         Some(pid) => {
             message.send(std::ptr::null_mut(), &pid, term);

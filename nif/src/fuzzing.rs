@@ -55,8 +55,14 @@ impl Rig {
         let geometry = Geometry { ring_bytes: 64 << 10, arena_bytes: 64 << 10, cells: 64, callback_slots: 8 };
         let (link, handshake) = NodeLink::create(geometry).expect("a test machine has memory");
         let worker = WorkerLink::open(&handshake).expect("opened in the same process");
-        let settings =
-            Settings { id: 1, executors: 1, inline_budget_us: 0, output: None, limits: Limits::new(None, None, None) };
+        let settings = Settings {
+            id: 1,
+            executors: 1,
+            inline_budget_us: 0,
+            output: None,
+            limits: Limits::new(None, None, None),
+            callers_only: false,
+        };
         let owner = beam::caller(env).expect("the environment of a call");
         let incarnation = Incarnation::create(link, handshake.nonce, settings, owner);
         incarnation.pretend_pid(std::process::id() as i32);

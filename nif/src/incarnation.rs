@@ -81,6 +81,8 @@ pub struct Settings {
     pub inline_budget_us: u32,
     pub output: Option<Output>,
     pub limits: Limits,
+    /// Its messages reach the callers of its requests only.
+    pub callers_only: bool,
 }
 
 /// One worker process.
@@ -117,6 +119,8 @@ pub struct Incarnation {
     pub output: Option<Output>,
     /// What the worker may use.
     pub limits: Limits,
+    /// Its messages reach the callers of its requests only.
+    pub callers_only: bool,
     seat: Seat,
     streams: Streams,
     /// From the start of the reader thread on.
@@ -164,10 +168,16 @@ impl Incarnation {
             handles: Home::new(own.clone()),
             output: settings.output,
             limits: settings.limits,
+            callers_only: settings.callers_only,
             seat: Seat::default(),
             streams: Streams::default(),
             inbox: OnceLock::new(),
         }
+    }
+
+    /// Whether this process looks after the worker.
+    pub fn is_owner(&self, pid: &ErlNifPid) -> bool {
+        beam::pid_term(pid) == beam::pid_term(&self.owner)
     }
 
     /// Opens the inbox, once, for the reader thread.

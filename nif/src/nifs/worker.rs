@@ -61,6 +61,7 @@ pub fn new(env: EnvPtr, args: &[Raw]) -> Raw {
             number("max_rss"),
             number("max_calls").and_then(|calls| u32::try_from(calls).ok()),
         ),
+        callers_only: beam::map_get(env, args[0], "callers_only") == Some(beam::atom(env, "true")),
     };
     let incarnation = Incarnation::create(link, nonce, settings, owner);
     registry::add(&incarnation);

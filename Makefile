@@ -48,7 +48,7 @@ fmt:
 # OPTIONS is the argument of py_unified_bench:run_all/1, for example OPTIONS='#{rounds => 9}'.
 OPTIONS = \#{}
 bench: build
-	cargo bench --locked -p shm-proto -p py_host
+	cargo bench --locked -p shm-proto -p py_nif -p py_host
 	$(ERL) -eval 'py_unified_bench:run_all($(OPTIONS)), halt().'
 
 # Everything at once for MINUTES, under deaths of workers; leaves bench/results/soak.svg and fails if anything grows.

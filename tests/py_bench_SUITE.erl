@@ -7,7 +7,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [percentiles, buckets, rounds, json_text, ports, quick, full_run_begins, compared].
+all() -> [percentiles, buckets, rounds, samples, late_beats, json_text, ports, quick, full_run_begins, compared].
 
 percentiles(_) ->
     Counts = [{1.0, 50}, {2.0, 40}, {3.0, 9}, {4.0, 1}],
@@ -37,6 +37,30 @@ rounds(_) ->
     [?assert(abs(Seen / Expected - 1) < 0.011) || {Seen, Expected} <- [{P50, 0.1}, {P90, 10.0}, {Low, 0.1}, {High, 10.0}]],
     #{ops := 60, max := Max} = py_bench_measure:run(fun() -> ok end, #{callers => 3, burst => 4, per => 5}, 0),
     ?assert(Max > 0).
+
+samples(_) ->
+    #{ops := 1, p50 := P50, max := 5.0} = py_bench_measure:row([py_bench_measure:samples(fun() -> 5000 end, 0)]),
+    ?assert(abs(P50 / 5 - 1) < 0.011),
+    Counted = counters:new(1, []),
+    #{ops := Ops} = py_bench_measure:samples(fun() -> counters:add(Counted, 1, 1), py_bench_measure:nanoseconds(fun erlang:yield/0) end, 5),
+    Ops = counters:get(Counted, 1),
+    ?assert(Ops > 1).
+
+%% Every scheduler is asked, and one that is blocked is seen.
+late_beats(_) ->
+    Before = erts_debug:set_internal_state(available_internal_state, true),
+    Blocking = spawn_link(fun block/0),
+    Schedulers = erlang:system_info(schedulers_online),
+    Delays = py_bench_ticker:delays(Schedulers, 300),
+    Blocking ! stop,
+    ?assert(length(Delays) >= 300 * Schedulers),
+    ?assert(lists:max(Delays) > 20000000),
+    _ = Before orelse erts_debug:set_internal_state(available_internal_state, false),
+    ok.
+
+block() ->
+    _ = erts_debug:set_internal_state(block, 30),
+    receive stop -> ok after 10 -> block() end.
 
 %% covers: py_unified_bench:run_all/1
 quick(_) ->
@@ -75,25 +99,27 @@ printed(Pid, Text, Before) ->
 
 plausible(#{ops := Ops, ops_per_s := Rate, p50 := P50, p90 := P90, p99 := P99, p999 := P999, max := Max, p50_rounds := Rounds}) ->
     ?assert(Ops > 0),
-    ?assert(Rate > 0),
+    ?assert(Rate =:= undefined orelse Rate > 0),
     ?assert(P50 =< P90 andalso P90 =< P99 andalso P99 =< P999 andalso P999 =< Max),
     %% The longest of a round is exact, anything else to the width of a bucket.
     ?assert(lists:min(Rounds) =< P50 * 1.011 andalso P50 =< lists:max(Rounds) * 1.011).
 
-%% Every workload and every side but the ring, which cargo would have to build, with a stand-in for another library.
+%% Every workload and every side, with stand-ins for another library and for what cargo would have to build.
 %% covers: py_unified_bench:run_all/1
 compared(Config) ->
     ok = py_test:start(),
     Results = filename:join(?config(priv_dir, Config), "results"),
+    Path = os:getenv("PATH"),
+    true = os:putenv("PATH", cargo(?config(priv_dir, Config)) ++ ":" ++ Path),
     Other = [{"a <fun>", fun stand_in/3}, {"mfa", {?MODULE, stand_in, [first]}}, {"broken", fun(_, _, _) -> exit(no_such_thing) end}],
     Rows = py_unified_bench:run_all(#{
-        duration => 4, warmup => 0, rounds => 2, callers => [2], workers => 2, results => Results, other => Other,
-        sides => [nif, python, ours, message, buffer, port_etf, port_pickle, executor]
+        duration => 4, warmup => 0, rounds => 2, callers => [2], workers => 2, pools => [1, 2], silences => [1], results => Results, other => Other
     }),
+    true = os:putenv("PATH", Path),
     lists:foreach(fun plausible/1, Rows),
     Sides = [{Workload, Side} || #{workload := Workload, side := Side} <- Rows],
     One = "math.sqrt(16.0), 1 caller",
-    [nif, python, ours, message, executor, port_etf, port_pickle, {other, "a <fun>"}, {other, "mfa"}] = [Side || {W, Side} <- Sides, W =:= One],
+    [nif, ring, python, ours, message, executor, port_etf, port_pickle, {other, "a <fun>"}, {other, "mfa"}] = [Side || {W, Side} <- Sides, W =:= One],
     [ours, message, port_etf, port_pickle, {other, "a <fun>"}, {other, "mfa"}] = [Side || {"math.sqrt(16.0), 2 callers", Side} <- Sides],
     [ours, port_etf, port_pickle, executor] = [Side || {"math.sqrt(16.0), 200 in flight from 1 caller", Side} <- Sides],
     [python, ours, buffer, port_etf, port_pickle, executor] = [Side || {"len(100 MB)", Side} <- Sides],
@@ -106,9 +132,27 @@ compared(Config) ->
     [ours] = [Side || {"async_call(asyncio, sleep, [0]), 2 callers", Side} <- Sides],
     [python, ours] = [Side || {"gather of 50 coroutines, each", Side} <- Sides],
     [ours, executor] = [Side || {"CPU-bound, 4 at once, 2 workers", Side} <- Sides],
+    [ours] = [Side || {"math.sqrt(16.0), 1 worker and as many callers", Side} <- Sides],
+    [ours, one_worker] = [Side || {"math.sqrt(16.0), 2 workers and as many callers, 50 in flight from each", Side} <- Sides],
+    [ours, threads] = [Side || {"choice of a worker among 64", Side} <- Sides],
+    [ours, warm, port_pickle] = [Side || {"math.sqrt(16.0) after 1 ms of silence", Side} <- Sides],
+    [ours, warm, port_pickle] = [Side || {"100 calls at once after 1 ms of silence, all of them", Side} <- Sides],
+    Beats = [Side || {"1 ms beat of each scheduler, late by: " ++ _, Side} <- Sides],
+    Beats = lists:append(lists:duplicate(3, [ours, idle, computing])),
+    [ours, interpreter, interpreter_ready] = [Side || {"start of a worker; python -c pass", Side} <- Sides],
+    Memory = [{Side, Used} || #{workload := "memory of an idle worker, resident", side := Side, unit := 'KiB', p50 := Used} <- Rows],
+    [{ours, Ours}, {interpreter_ready, Bare}] = Memory,
+    ?assert(Bare > 1000 andalso Ours > Bare),
     [1.0 = Ratio || #{side := ours, ratio := Ratio} <- Rows],
     read_back(Results, Rows),
     py_test:stop().
+
+%% The directory of a cargo that has measured already.
+cargo(Dir) ->
+    Cargo = filename:join(Dir, "cargo"),
+    ok = file:write_file(Cargo, "#!/bin/sh\necho 'histogram 1000 60 296:10 345:2'\n"),
+    ok = file:change_mode(Cargo, 8#755),
+    Dir.
 
 %% Knows one function.
 stand_in(math, sqrt, [X]) -> math:sqrt(X);

@@ -1,21 +1,31 @@
-%% @doc What no call can be faster than, measured in the same run: the clock, a native function that does nothing, the ring without
-%% Python, and Python without the ring.
+%% @doc What no call can be faster than, measured in the same run: the ring without Python, the choice of a worker, and Python without the
+%% ring.
 -module(py_bench_floor).
 
--export([ring/1, python/4]).
+-export([ring/1, choice/3, python/4]).
 
 %% Round trips of one round.
 -define(RUNS, 300000).
+%% Means of a thousand choices of one round.
+-define(MEANS, 3000).
 
 %% @doc Request and reply through ring and reply cell between two threads that stay awake: the benchmark of `shm-proto', built
 %% at first use; `not_available' without sources and cargo.
 -spec ring(file:filename()) -> py_bench_measure:round() | not_available.
 ring(Root) ->
+    cargo(Root, "shm-proto", "round_trip", [?RUNS]).
+
+%% @doc One choice among so many workers, on so many threads that choose at once: the benchmark of `nif', likewise.
+-spec choice(file:filename(), pos_integer(), pos_integer()) -> py_bench_measure:round() | not_available.
+choice(Root, Workers, Threads) ->
+    cargo(Root, "py_nif", "choice", [?MEANS, Workers, Threads]).
+
+cargo(Root, Package, Bench, Numbers) ->
     case os:find_executable("cargo") of
         false ->
             not_available;
         Cargo ->
-            Args = ["bench", "--locked", "-q", "-p", "shm-proto", "--bench", "round_trip", "--", "--histogram", integer_to_list(?RUNS)],
+            Args = ["bench", "--locked", "-q", "-p", Package, "--bench", Bench, "--", "--histogram" | [integer_to_list(N) || N <- Numbers]],
             Port = open_port({spawn_executable, Cargo}, [{args, Args}, {cd, Root}, binary, exit_status, stderr_to_stdout]),
             histogram(output(Port, <<>>))
     end.

@@ -4,7 +4,7 @@
 %% callers together finished, divided by wall-clock time.
 -module(py_bench_measure).
 
--export([run/3, from_times/2, row/1]).
+-export([run/3, samples/2, nanoseconds/1, from_times/2, row/1]).
 -export([bucket/1, value/1, percentile/2]).
 
 -export_type([work/0, round/0, row/0]).
@@ -17,7 +17,7 @@
     ops := non_neg_integer(), ops_per_s := float(), p50 := float(), p90 := float(), p99 := float(), p999 := float(), max := float(),
     p50_rounds := [float()], histogram := [{float(), pos_integer()}]
 }.
-%% Times in microseconds; `p50_rounds' has the median of each round, `histogram' the number of times by their size, in steps of a sixteenth
+%% Times in microseconds, or what a thousandth of the samples' unit is; `p50_rounds' has the median of each round, `histogram' the number of times by their size, in steps of a sixteenth
 %% of a doubling.
 
 %% Buckets per doubling, and doublings: up to 2^40 ns, 18 minutes.
@@ -69,8 +69,28 @@ untimed(Fun, Turns) ->
     _ = Fun(),
     untimed(Fun, Turns - 1).
 
+%% @doc A round of what `Fun' returns, which is asked for so many milliseconds, at least once: nanoseconds of a part of what it does, or
+%% something else that has a distribution.
+-spec samples(fun(() -> number()), non_neg_integer()) -> round().
+samples(Fun, Milliseconds) ->
+    from_times(sampled(Fun, erlang:monotonic_time(millisecond) + Milliseconds), 1).
+
+sampled(Fun, End) ->
+    Sample = Fun(),
+    case erlang:monotonic_time(millisecond) < End of
+        true -> [Sample | sampled(Fun, End)];
+        false -> [Sample]
+    end.
+
+%% @doc What `Fun' takes.
+-spec nanoseconds(fun(() -> term())) -> pos_integer().
+nanoseconds(Fun) ->
+    Before = erlang:monotonic_time(nanosecond),
+    _ = Fun(),
+    max(1, erlang:monotonic_time(nanosecond) - Before).
+
 %% @doc A round from times in nanoseconds, each the mean of `Number' operations.
--spec from_times([float()], pos_integer()) -> round().
+-spec from_times([number(), ...], pos_integer()) -> round().
 from_times(Times, Number) ->
     Counts = lists:foldl(fun(Time, Acc) -> maps:update_with(bucket(Time), fun(N) -> N + 1 end, 1, Acc) end, #{}, Times),
     #{

@@ -23,7 +23,7 @@ html(#{date := Date} = Facts, Method, Rows) ->
         "<title>erlang_python: benchmark of ", Date, "</title>\n<style>", style(), "</style></head>\n<body>\n",
         "<h1>erlang_python: benchmark</h1>\n", machine(Facts, Method), overview(Workloads),
         "<h2>Every workload</h2>\n<p>The areas are distributions of the time of one operation, on a logarithmic axis that all sides of a workload share; "
-        "height is the share of operations. Marks: <b>|</b> median, thin lines 99 % and 99.9 %. Times in the table are microseconds.</p>\n",
+        "height is the share of operations. Marks: <b>|</b> median, thin lines 99 % and 99.9 %. Times in the table are microseconds, memory is in KiB.</p>\n",
         [workload(Workload) || Workload <- Workloads],
         "</body></html>\n"
     ]).
@@ -104,7 +104,7 @@ dots(Rows, Axis) ->
         io_lib:format("<line class=\"one\" x1=\"~.1f\" x2=\"~.1f\" y1=\"0\" y2=\"22\"/>", [One, One]),
         [
             io_lib:format("<circle class=\"~ts\" cx=\"~.1f\" cy=\"11\" r=\"5\" fill-opacity=\"0.8\"><title>~ts: ~ts</title></circle>", [
-                [class(Side), case Side of message -> " variant"; buffer -> " variant"; _ -> "" end], x(Ratio, Axis), escape(Name), py_bench_report:ratio(Ratio)
+                [class(Side), case variant(Side) of true -> " variant"; false -> "" end], x(Ratio, Axis), escape(Name), py_bench_report:ratio(Ratio)
             ])
          || #{side := Side, name := Name, ratio := Ratio} <- Rows
         ]
@@ -112,14 +112,14 @@ dots(Rows, Axis) ->
 
 %% A table of the sides of one workload, with their distributions.
 
-workload({Name, Rows}) ->
+workload({Name, [#{unit := Unit} | _] = Rows}) ->
     Histograms = [Time || #{histogram := Histogram} <- Rows, {Time, _} <- Histogram],
     Axis = axis(lists:min(Histograms), lists:max(Histograms), ?WIDTH),
     Heads = ["", "", "p50", "p90", "p99", "p99.9", "max", "per second", "time, x ours"],
     [
         "<h3>", escape(Name), "</h3>\n<div class=\"scroll\"><table class=\"sides\">\n<tr>", [["<th>", Head, "</th>"] || Head <- Heads], "</tr>\n",
         [side(Row, Axis) || Row <- Rows],
-        "<tr><td class=\"axis\"></td><td class=\"axis\">", labels(Axis, ?WIDTH, fun duration/1), "</td><td class=\"axis\" colspan=\"7\"></td></tr>\n</table></div>\n"
+        "<tr><td class=\"axis\"></td><td class=\"axis\">", labels(Axis, ?WIDTH, case Unit of us -> fun duration/1; 'KiB' -> fun kibibytes/1 end), "</td><td class=\"axis\" colspan=\"7\"></td></tr>\n</table></div>\n"
     ].
 
 side(#{side := Side, name := Name, ops_per_s := Rate, ratio := Ratio} = Row, Axis) ->
@@ -128,7 +128,7 @@ side(#{side := Side, name := Name, ops_per_s := Rate, ratio := Ratio} = Row, Axi
         case Side of ours -> "<tr class=\"us\">"; _ -> "<tr>" end,
         "<td>", escape(Name), "</td><td>", distribution(Row, Axis), "</td>",
         [["<td>", figure(Time), "</td>"] || Time <- Times],
-        "<td>", case Rate < 1000 of true -> py_bench_report:rate(Rate); false -> figure(Rate) end, "</td><td>", py_bench_report:ratio(Ratio), "</td></tr>\n"
+        "<td>", case is_float(Rate) andalso Rate >= 1000 of true -> figure(Rate); false -> py_bench_report:rate(Rate) end, "</td><td>", py_bench_report:ratio(Ratio), "</td></tr>\n"
     ].
 
 figure(Time) when Time < 10 -> io_lib:format("~.2f", [Time]);
@@ -193,6 +193,8 @@ duration(Power) when Power < 3 -> [integer_to_list(round(math:pow(10, Power))), 
 duration(Power) when Power < 6 -> [integer_to_list(round(math:pow(10, Power - 3))), " ms"];
 duration(Power) -> [integer_to_list(round(math:pow(10, Power - 6))), " s"].
 
+kibibytes(Power) -> [power(Power), " KiB"].
+
 svg(Width, Height, Contents) ->
     [
         io_lib:format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"~b\" height=\"~b\" viewBox=\"0 0 ~b ~b\" role=\"img\">", [Width, Height, Width, Height]),
@@ -200,11 +202,13 @@ svg(Width, Height, Contents) ->
         "</svg>"
     ].
 
-class(Side) when Side =:= ours; Side =:= message; Side =:= buffer -> "ours";
-class(Side) when Side =:= nif; Side =:= ring; Side =:= python -> "floor";
+class(Side) when Side =:= ours -> "ours";
+class(Side) when Side =:= nif; Side =:= ring; Side =:= python; Side =:= interpreter; Side =:= interpreter_ready; Side =:= idle -> "floor";
 class(Side) when Side =:= port_etf; Side =:= port_pickle -> "port";
 class(executor) -> "executor";
-class(_) -> "other".
+class(Side) -> case variant(Side) of true -> "ours"; false -> "other" end.
+
+variant(Side) -> lists:member(Side, [message, buffer, warm, one_worker, threads]).
 
 escape(Text) when is_binary(Text) -> escape(unicode:characters_to_list(Text));
 escape(Text) -> lists:flatmap(fun($<) -> "&lt;"; ($>) -> "&gt;"; ($&) -> "&amp;"; ($") -> "&quot;"; (C) -> [C] end, lists:flatten(Text)).

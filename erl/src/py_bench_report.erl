@@ -1,7 +1,7 @@
 %% @doc What {@link py_unified_bench} shows and leaves behind: a table and JSON; the page is made by {@link py_bench_page}.
 -module(py_bench_report).
 
--export([preamble/1, title/1, line/2, side/1, write/2]).
+-export([preamble/1, title/2, line/2, side/1, write/2]).
 -export([json/1, facts/0, rate/1, ratio/1]).
 
 -export_type([facts/0]).
@@ -58,9 +58,9 @@ first_line(Path) ->
     end.
 
 %% @doc Head of the table of one workload.
--spec title(string()) -> ok.
-title(Workload) ->
-    io:format("~n~-46ts ~10s ~9s ~9s ~9s ~9s ~9s ~9s~n", [Workload, "calls/s", "p50 us", "p90", "p99", "p99.9", "max", "x ours"]).
+-spec title(string(), us | 'KiB') -> ok.
+title(Workload, Unit) ->
+    io:format("~n~-46ts ~10s ~9s ~9s ~9s ~9s ~9s ~9s~n", [Workload, "per second", ["p50 ", atom_to_list(Unit)], "p90", "p99", "p99.9", "max", "x ours"]).
 
 %% @doc One side of a workload.
 -spec line(py_unified_bench:side(), py_unified_bench:row() | {failed, term()}) -> ok.
@@ -75,7 +75,8 @@ microseconds(Time) when Time < 10000 -> io_lib:format("~9.1f", [Time]);
 microseconds(Time) -> io_lib:format("~9b", [round(Time)]).
 
 %% @doc Operations per second.
--spec rate(float()) -> io_lib:chars().
+-spec rate(float() | undefined) -> io_lib:chars().
+rate(undefined) -> "";
 rate(Rate) when Rate < 100 -> io_lib:format("~.1f", [Rate]);
 rate(Rate) -> integer_to_list(round(Rate)).
 
@@ -92,6 +93,13 @@ ratio(Ratio) -> io_lib:format("~b", [round(Ratio)]).
 side(ours) -> "erlang_python";
 side(message) -> "erlang_python, inline_budget_us 0";
 side(buffer) -> "erlang_python, {buffer, Bin}";
+side(warm) -> "erlang_python, without the silence";
+side(one_worker) -> "erlang_python, 1 worker";
+side(threads) -> "erlang_python, a thread for each scheduler";
+side(interpreter) -> "floor: python -c, to its end";
+side(interpreter_ready) -> "floor: python -c, to its first output";
+side(idle) -> "floor: the idle node";
+side(computing) -> "as many processes that compute in Erlang";
 side(nif) -> "floor: empty NIF call";
 side(ring) -> "floor: ring and cell, no Python, no BEAM";
 side(python) -> "floor: the call inside Python";
@@ -113,13 +121,17 @@ write(#{results := Dir} = Settings, Rows) ->
     ok = file:write_file(<<File/binary, ".html">>, py_bench_page:html(Facts, Method, Rows)),
     io:format("~nwritten: ~ts.json and .html~n", [File]).
 
-row(#{name := Name, workload := Workload, ratio := Ratio, histogram := Histogram} = Row) ->
+row(#{name := Name, workload := Workload, ratio := Ratio, ops_per_s := Rate, histogram := Histogram} = Row) ->
     (maps:without([side], Row))#{
         histogram := [[Time, Count] || {Time, Count} <- Histogram],
         name := unicode:characters_to_binary(Name),
         workload := unicode:characters_to_binary(Workload),
-        ratio := case Ratio of undefined -> null; _ -> Ratio end
+        ratio := null(Ratio),
+        ops_per_s := null(Rate)
     }.
+
+null(undefined) -> null;
+null(Number) -> Number.
 
 %% @doc JSON text of maps, lists, numbers and binaries.
 -spec json(json()) -> iodata().

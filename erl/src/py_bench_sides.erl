@@ -66,6 +66,22 @@ runner(nif, Workload, _) ->
     [{nif, local(fun() -> alive(Worker, 100) end, Workload#{per => 100})}];
 runner(ring, _, #{root := Root}) ->
     [{ring, fun(_, _) -> py_bench_floor:ring(Root) end}];
+runner(Side, #{runs := Runs}, _) when is_map_key(Side, Runs) ->
+    [{Side, maps:get(Side, Runs)}];
+runner(warm, Workload, Env) ->
+    [{_, Run}] = runner(ours, Workload#{silence := 0}, Env),
+    [{warm, Run}];
+runner(one_worker, Workload, Env) ->
+    [{_, Run}] = runner(ours, Workload#{pool := 1}, Env),
+    [{one_worker, Run}];
+runner(ours, #{pool := Workers, call := {M, F, Args}, window := Window} = Workload, _) when Workers =/= none ->
+    Pool = py_bench_calls,
+    Run =
+        case Window of
+            1 -> fun() -> {ok, _} = py:call(M, F, Args, [], #{pool => Pool}) end;
+            _ -> in_flight(Window, fun() -> py_route:async({call, M, F, Args, []}, #{pool => Pool, timeout => infinity}) end)
+        end,
+    [{ours, pooled(Pool, Workers, local(Run, Workload))}];
 runner(python, #{call := {py_bench, _, _}}, Env) when not is_map_key(root, Env) ->
     [];
 runner(python, #{call := Call, timeit := {Number, Times}, per := Per}, _) ->
@@ -74,25 +90,14 @@ runner(ours, #{ours := Run} = Workload, _) when is_function(Run, 0) ->
     [{ours, checked(Run, Workload)}];
 runner(ours, #{parallel := Workers, call := Call, window := Window} = Workload, _) when Workers =/= none ->
     Batch = lists:duplicate(Window, Call),
-    [
-        {ours, fun(WarmUp, Duration) ->
-            Pool = py_bench_parallel,
-            ok = py_pool:start_pool(Pool, #{num_workers => Workers, max_workers => Workers}),
-            Run = fun() ->
-                {ok, Results} = py:parallel(Batch, #{pool => Pool, timeout => infinity}),
-                [{ok, _} = R || R <- Results]
-            end,
-            try
-                (local(Run, Workload))(WarmUp, Duration)
-            after
-                py_pool:stop_pool(Pool)
-            end
-        end}
-    ];
+    Pool = py_bench_parallel,
+    Run = fun() ->
+        {ok, Results} = py:parallel(Batch, #{pool => Pool, timeout => infinity}),
+        [{ok, _} = R || R <- Results]
+    end,
+    [{ours, pooled(Pool, Workers, local(Run, Workload))}];
 runner(ours, #{call := {M, F, Args}, window := Window} = Workload, _) when Window > 1 ->
-    Numbers = lists:seq(1, Window),
-    Run = fun() -> [{ok, _} = py:await(Ref) || Ref <- [py:call_async(M, F, Args) || _ <- Numbers]] end,
-    [{ours, local(Run, Workload)}];
+    [{ours, local(in_flight(Window, fun() -> py:call_async(M, F, Args) end), Workload)}];
 runner(ours, #{call := {M, F, Args}} = Workload, _) ->
     [{ours, checked(fun() -> py:call(M, F, Args) end, Workload)}];
 runner(message, #{call := {M, F, Args}} = Workload, _) ->
@@ -120,6 +125,22 @@ runner(other, #{call := Call} = Workload, #{other := Other}) ->
 runner(_, _, _) ->
     [].
 
+%% So many calls at once.
+in_flight(Window, Submit) ->
+    Numbers = lists:seq(1, Window),
+    fun() -> [{ok, _} = py:await(Ref) || Ref <- [Submit() || _ <- Numbers]] end.
+
+%% Runs with a pool that is there for the round.
+pooled(Pool, Workers, Run) ->
+    fun(WarmUp, Duration) ->
+        ok = py_pool:start_pool(Pool, #{num_workers => Workers, max_workers => Workers}),
+        try
+            Run(WarmUp, Duration)
+        after
+            py_pool:stop_pool(Pool)
+        end
+    end.
+
 foreign(Fun, M, F, Args) when is_function(Fun, 3) -> Fun(M, F, Args);
 foreign({Module, Function, First}, M, F, Args) -> apply(Module, Function, First ++ [M, F, Args]).
 
@@ -133,6 +154,17 @@ alive(Worker, Times) ->
 plain({M, F, Args}) ->
     {M, F, [case Arg of {bytes, Data} -> Data; _ -> Arg end || Arg <- Args]}.
 
+local(Run, #{silence := Silence} = Workload) when Silence > 0 ->
+    WarmUpOnly = local(Run, Workload#{silence := 0}),
+    After = fun() ->
+        receive after Silence -> ok end,
+        py_bench_measure:nanoseconds(Run)
+    end,
+    fun(WarmUp, Duration) ->
+        _ = WarmUpOnly(WarmUp, 0),
+        %% About ten of the long silences, where others run for 400 ms.
+        py_bench_measure:samples(After, Duration * (1 + Silence div 40))
+    end;
 local(Run, Workload) ->
     Work = maps:with([callers, burst, per], Workload),
     fun(WarmUp, Duration) ->

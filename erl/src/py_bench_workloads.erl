@@ -1,15 +1,16 @@
 %% @doc What {@link py_unified_bench} measures: calls, how many at once, and on which sides.
 -module(py_bench_workloads).
 
--export([all/1]).
+-export([all/1, base/3]).
 
 -export_type([workload/0, kind/0, call/0]).
 
--type kind() :: calls | in_flight | data | values | work | parallel | callbacks | async | asgi | streams.
+-type kind() ::
+    calls | in_flight | data | values | work | parallel | callbacks | async | asgi | streams | pools | silence | ticker | start | memory | choice.
 -type call() :: {atom(), atom(), [term()]}.
 -type workload() :: #{
     name := string(),
-    call := call(),
+    call := call() | none,
     check := fun((term()) -> boolean()),
     callers := pos_integer(),
     burst := pos_integer(),
@@ -18,17 +19,25 @@
     parallel := none | pos_integer(),
     timeit := {Number :: pos_integer(), Times :: pos_integer()},
     ours := call | fun(() -> {ok, term()}),
+    pool := none | pos_integer(),
+    silence := non_neg_integer(),
+    runs := #{py_unified_bench:side() => py_bench_sides:runner()},
+    unit := us | 'KiB',
+    rate := boolean(),
+    by := default | p50 | p99,
     sides := [py_unified_bench:side() | other]
 }.
 %% `callers': processes; `burst': of so many turns the first is timed; `window': calls at once of one caller; `per': operations of one
 %% turn; `parallel': workers of a pool of its own; `timeit': calls per mean, and means, on side `python'; `ours': the plain call, or
-%% what else runs one turn on our side.
+%% what else runs one turn on our side; `pool': calls to a pool of its own with so many workers; `silence': milliseconds of rest before each
+%% turn; `runs': the rounds of sides that run in a way of their own; `unit': of the figures; `rate': whether so many per second says
+%% anything; `by': the figure whose ratio is told, by default the throughput, of one call at a time the median.
 
 -define(MB, 1000000).
 
 %% In the order in which they run.
 kinds() ->
-    [calls, in_flight, data, values, work, callbacks, streams, asgi, async, parallel].
+    [calls, in_flight, data, values, work, callbacks, streams, asgi, async, parallel, pools, choice, silence, ticker, start, memory].
 
 %% @doc The workloads that these settings ask for.
 -spec all(#{workloads := all | [kind()], callers := [pos_integer()], workers := pos_integer(), _ => _}) -> [workload()].
@@ -131,7 +140,41 @@ workloads(parallel, #{workers := Most, duration := Duration, rounds := Rounds}) 
             window := 2 * Most, per := 2 * Most, parallel := N, sides := [ours, executor]
         }
      || N <- Steps
-    ].
+    ];
+workloads(pools, #{pools := Pools}) ->
+    Sqrt = base("", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
+    [
+        Sqrt#{
+            name := lists:flatten(io_lib:format("math.sqrt(16.0), ~b worker~ts and as many callers~ts", [N, plural(N), What])),
+            pool := N, callers := N, window := Window, per := Window, burst := case Window of 1 -> 16; _ -> 1 end,
+            sides := case N of 1 -> [ours]; _ -> [ours, one_worker] end
+        }
+     || {What, Window} <- [{"", 1}, {", 50 in flight from each", 50}], N <- Pools
+    ];
+workloads(silence, #{silences := Silences}) ->
+    Sqrt = (base("", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end))#{rate := false, by := p50, sides := [ours, warm, port_pickle]},
+    [Sqrt#{name := lists:flatten(io_lib:format("math.sqrt(16.0) after ~b ms of silence", [Ms])), silence := Ms} || Ms <- Silences] ++
+        [
+            Sqrt#{name := lists:flatten(io_lib:format("100 calls at once after ~b ms of silence, all of them", [Ms])), silence := Ms, window := 100}
+         || Ms <- Silences
+        ];
+workloads(choice, #{scripts := {ok, Dir}}) ->
+    Root = filename:dirname(Dir),
+    Side = fun(Workers, Threads) -> fun(_, _) -> py_bench_floor:choice(Root, Workers, Threads) end end,
+    [
+        (base(lists:flatten(io_lib:format("choice of a worker among ~b", [Workers])), none, fun is_integer/1))#{
+            runs := #{ours => Side(Workers, 1), threads => Side(Workers, erlang:system_info(schedulers_online))}, by := p50, sides := [ours, threads]
+        }
+     || Workers <- [1, 8, 64]
+    ];
+workloads(choice, _) ->
+    [];
+workloads(ticker, _) ->
+    py_bench_ticker:workloads();
+workloads(start, Settings) ->
+    py_bench_start:starts(Settings);
+workloads(memory, Settings) ->
+    py_bench_start:memory(Settings).
 
 pull(Items) ->
     {ok, Ref} = py:stream_eval_start("iter(range(n))", #{n => Items}),
@@ -146,10 +189,12 @@ pulled(Ref, Count) ->
 plural(1) -> "";
 plural(_) -> "s".
 
+%% @doc A workload with nothing special, and no sides.
+-spec base(string(), call() | none, fun((term()) -> boolean())) -> workload().
 base(Name, Call, Check) ->
     #{
         name => Name, call => Call, check => Check, callers => 1, burst => 1, window => 1, per => 1, parallel => none, timeit => {1000, 100},
-        ours => call, sides => []
+        ours => call, pool => none, silence => 0, runs => #{}, unit => us, rate => true, by => default, sides => []
     }.
 
 %% A call that computes for about so many microseconds.

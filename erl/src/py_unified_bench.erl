@@ -20,23 +20,34 @@
     rounds => pos_integer(),
     callers => [pos_integer()],
     workers => pos_integer(),
+    pools => [pos_integer()],
+    silences => [pos_integer()],
     workloads => all | [py_bench_workloads:kind()],
     sides => all | [side()],
     other => [{Name :: string(), other()}],
     results => none | file:filename()
 }.
 %% `quick': calls and scaling of the library alone, in half a minute. `duration' and `warmup' are milliseconds of each case in sum of its
-%% rounds; `callers' the numbers of concurrent processes; `workers' the largest pool of the scaling case; `results' the directory
+%% rounds; `callers' the numbers of concurrent processes; `workers' the largest pool of the CPU-bound case; `pools' the numbers of workers among which calls of as many callers
+%% are shared; `silences' milliseconds before a call; `results' the directory
 %% of the files, by default `bench/results' where the sources are.
--type side() :: ours | message | buffer | nif | ring | python | port_etf | port_pickle | executor | {other, string()}.
-%% `message': ours with `inline_budget_us' 0; `buffer': ours with `{buffer, Bin}' instead of `{bytes, Bin}'.
+-type side() ::
+    ours | message | buffer | warm | one_worker | threads
+    | nif | ring | python | interpreter | interpreter_ready | idle | computing
+    | port_etf | port_pickle | executor | {other, string()}.
+%% `message': ours with `inline_budget_us' 0; `buffer': ours with `{buffer, Bin}' instead of `{bytes, Bin}'; `warm': without the silence;
+%% `one_worker': the same callers on one worker; `threads': on as many threads as there are schedulers; `interpreter': Python alone, to its
+%% end or to its first output; `idle': the node that does nothing; `computing': processes that compute in Erlang.
 -type other() :: fun((module(), atom(), [term()]) -> term()) | {module(), atom(), [term()]}.
 %% A call of another library, which the caller of run_all/1 has started: a fun, or a function that gets Module, Function and Args
 %% after its own arguments. The result is the value, or `{ok, Value}'. Anything else, or an exception, and the workload is shown
 %% as not supported.
--type row() :: #{name := string(), workload := string(), side := side(), ratio := float() | undefined, atom() => term()}.
-%% The times of {@link py_bench_measure:row()}, in microseconds. `ratio': time of this side by time of ours; by throughput where there is
-%% more than one call at once, else by the median.
+-type row() :: #{
+    name := string(), workload := string(), side := side(), unit := us | 'KiB', ops_per_s := float() | undefined, ratio := float() | undefined,
+    atom() => term()
+}.
+%% The figures of {@link py_bench_measure:row()}, in microseconds, or KiB of memory. `ratio': figure of this side by that of ours; by
+%% throughput where there is more than one call at once, for the beat of the node by the 99th percentile, else by the median.
 
 %% @doc The full run.
 -spec run_all() -> [row()].
@@ -73,6 +84,8 @@ settings(Options) ->
         Defaults#{
             callers => [10, 100, 1000],
             workers => erlang:system_info(schedulers_online),
+            pools => [1, 2, 4, 8],
+            silences => [1, 10, 100, 1000],
             other => [],
             results => Results,
             python => Python
@@ -82,9 +95,9 @@ settings(Options) ->
 
 %% All sides of one workload, in rounds.
 
-compare(#{name := Name} = Workload, #{rounds := Rounds, duration := Duration, warmup := WarmUp}, Env) ->
+compare(#{name := Name, unit := Unit} = Workload, #{rounds := Rounds, duration := Duration, warmup := WarmUp}, Env) ->
     Runners = py_bench_sides:runners(Workload, Env),
-    py_bench_report:title(Name),
+    py_bench_report:title(Name, Unit),
     Taken = rounds(Rounds, Runners, WarmUp div Rounds, Duration div Rounds, #{}),
     Measured = [{Side, maps:get(Side, Taken)} || {Side, _} <- Runners],
     Base = proplists:get_value(ours, [{Side, time(Workload, py_bench_measure:row(R))} || {Side, [#{} | _] = R} <- Measured]),
@@ -115,13 +128,17 @@ result(Side, {failed, Why}, _, _) when Side =:= ring; is_tuple(Side) ->
     [];
 result(Side, {failed, Why}, #{name := Name}, _) ->
     error({benchmark_failed, Side, Name, Why});
-result(Side, Rounds, #{name := Name} = Workload, Base) ->
-    Row = py_bench_measure:row(Rounds),
+result(Side, Rounds, #{name := Name, unit := Unit, rate := HasRate} = Workload, Base) ->
+    #{ops_per_s := Rate} = Row = py_bench_measure:row(Rounds),
     Ratio = case Base of undefined -> undefined; _ -> time(Workload, Row) / Base end,
-    Full = Row#{name => py_bench_report:side(Side), workload => Name, side => Side, ratio => Ratio},
+    Full = Row#{
+        name => py_bench_report:side(Side), workload => Name, side => Side, unit => Unit, ratio => Ratio,
+        ops_per_s := case HasRate of true -> Rate; false -> undefined end
+    },
     py_bench_report:line(Side, Full),
     [Full].
 
-%% Microseconds that stand for a side.
+%% The figure that stands for a side.
+time(#{by := Key}, Row) when Key =/= default -> maps:get(Key, Row);
 time(#{callers := 1, window := 1}, #{p50 := P50}) -> P50;
 time(_, #{ops_per_s := Rate}) -> 1.0e6 / Rate.

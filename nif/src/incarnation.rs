@@ -324,7 +324,8 @@ impl Incarnation {
         }
     }
 
-    /// Load as `pool::choose` weighs it: 0 is idle and awake, MAX takes no requests.
+    /// Load as `pool::choose` weighs it: 0 is idle and awake, MAX takes no requests. It is read, never written: whoever chooses
+    /// takes no cache line from others.
     #[inline]
     pub fn load(&self) -> u32 {
         if self.state() != UP || self.seat.is_taken() {

@@ -3,7 +3,7 @@
 //! Read in the order in which a call flows: [`nifs`] is what Erlang sees, [`submit`] writes the request and [`watch`]es for
 //! a short answer, [`reader`] posts the others, large ones [`undecoded`], [`callback`] lets Python call Erlang, [`cancel`] and [`teardown`] settle what
 //! gets none, [`stream`] sends many. [`slab`] holds what is in flight, [`incarnation`] one worker process, [`handle`] the objects that it keeps
-//! for us, [`pool`] the choice between them, [`lease`] what leads a process to one of them. The NIF keeps no Python object and
+//! for us, [`pool`] those that share requests, [`choice`] who gets the next one, [`lease`] what leads a process to one of them. The NIF keeps no Python object and
 //! never runs Python.
 
 mod backend;
@@ -11,6 +11,7 @@ mod beam;
 mod callback;
 mod cancel;
 mod census;
+mod choice;
 mod diagnose;
 mod estimate;
 mod extent;

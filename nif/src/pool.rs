@@ -1,14 +1,14 @@
 //! Pools: which workers take unbound requests, and who gets the next one.
 
 use crate::beam::EnvPtr;
+use crate::choice;
 use crate::extent::Carried;
 use crate::incarnation::Incarnation;
 use crate::resource::{Kind, Resource};
 use crate::wait::Queue;
 use arc_swap::ArcSwap;
 use shm_proto::request::Header;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 /// Resource type of pools.
@@ -172,55 +172,8 @@ impl Pool {
     }
 }
 
-/// Workers looked at for one request; beyond this many, two random ones are as good as all.
-const LOOK_AT: usize = 8;
-
-/// Chooses by load: an idle worker that is awake, else an idle one, else the shorter queue. Each scheduler starts its
-/// search at a place of its own, so that schedulers that call at once tend to different workers.
+/// The worker for the next request, by load.
 #[inline]
 pub fn choose(workers: &[Arc<Incarnation>]) -> Option<&Arc<Incarnation>> {
-    let count = workers.len();
-    if count == 0 {
-        return None;
-    }
-    let start = place() % count;
-    let mut best: Option<(u32, &Arc<Incarnation>)> = None;
-    for step in 0..count.min(LOOK_AT) {
-        let worker = &workers[(start + step) % count];
-        let load = worker.load();
-        if load == 0 {
-            return Some(worker);
-        }
-        if load != u32::MAX && best.is_none_or(|(least, _)| load < least) {
-            best = Some((load, worker));
-        }
-    }
-    if best.is_none() && count > LOOK_AT {
-        best =
-            workers.iter().map(|w| (w.load(), w)).filter(|(load, _)| *load != u32::MAX).min_by_key(|(load, _)| *load);
-    }
-    if count > LOOK_AT {
-        advance_place();
-    }
-    best.map(|(_, worker)| worker)
-}
-
-static NEXT_PLACE: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-#[inline]
-fn place() -> usize {
-    PLACE.with(|place| {
-        if place.get() == usize::MAX {
-            place.set(NEXT_PLACE.fetch_add(1, Ordering::Relaxed));
-        }
-        place.get()
-    })
-}
-
-fn advance_place() {
-    PLACE.with(|place| place.set(place.get().wrapping_add(LOOK_AT) & (usize::MAX >> 1)));
+    choice::choose(workers, |worker| worker.load())
 }

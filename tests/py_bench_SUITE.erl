@@ -138,7 +138,7 @@ compared(Config) ->
     [ours, warm, port_pickle] = [Side || {"math.sqrt(16.0) after 1 ms of silence", Side} <- Sides],
     [ours, warm, port_pickle] = [Side || {"100 calls at once after 1 ms of silence, all of them", Side} <- Sides],
     Beats = [Side || {"1 ms beat of each scheduler, late by: " ++ _, Side} <- Sides],
-    Beats = lists:append(lists:duplicate(3, [ours, idle, computing])),
+    Beats = lists:append(lists:duplicate(4, [ours, idle, computing])),
     [ours, interpreter, interpreter_ready] = [Side || {"start of a worker; python -c pass", Side} <- Sides],
     Memory = [{Side, Used} || #{workload := "memory of an idle worker, resident", side := Side, unit := 'KiB', p50 := Used} <- Rows],
     [{ours, Ours}, {interpreter_ready, Bare}] = Memory,

@@ -17,7 +17,7 @@
     ops := non_neg_integer(), ops_per_s := float(), p50 := float(), p90 := float(), p99 := float(), p999 := float(), max := float(),
     p50_rounds := [float()], histogram := [{float(), pos_integer()}]
 }.
-%% Times in microseconds, or what a thousandth of the samples' unit is; `p50_rounds' has the median of each round, `histogram' the number of times by their size, in steps of a sixteenth
+%% Times in microseconds, thousandths of what was sampled; `p50_rounds' has the median of each round, `histogram' the number of times by their size, in steps of a sixteenth
 %% of a doubling.
 
 %% Buckets per doubling, and doublings: up to 2^40 ns, 18 minutes.

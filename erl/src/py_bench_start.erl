@@ -10,7 +10,8 @@
 %% Says that it runs, and waits for the end of its input.
 -define(READY, "print(flush=True); input()").
 
-%% @doc Start of a worker until a call may come, and of one until its first coroutine has ended.
+%% @doc Start of a worker until a call may come, of one until its first coroutine has ended, and of a pool, which looks at its
+%% interpreter first.
 -spec starts(#{python := file:filename_all(), _ => _}) -> [py_bench_workloads:workload()].
 starts(#{python := Python}) ->
     Base = (py_bench_workloads:base("", none, fun is_integer/1))#{by := p50, sides := [ours, interpreter, interpreter_ready]},
@@ -18,7 +19,7 @@ starts(#{python := Python}) ->
         Base#{
             name := "start of a worker; python -c pass",
             runs := #{
-                ours => samples(fun() -> worker(fun(Ns) -> Ns end) end),
+                ours => samples(fun() -> pool(fun(_) -> another() end) end),
                 interpreter => samples(fun() -> ended(Python, "pass") end),
                 interpreter_ready => samples(fun() -> ready(Python, ?READY, fun(_, Ns) -> Ns end) end)
             }
@@ -26,10 +27,15 @@ starts(#{python := Python}) ->
         Base#{
             name := "start of a worker and its first coroutine; python -c 'import asyncio'",
             runs := #{
-                ours => samples(fun() -> worker(fun(Ns) -> Ns + py_bench_measure:nanoseconds(fun coroutine/0) end) end),
+                ours => samples(fun() -> pool(fun(_) -> another() + py_bench_measure:nanoseconds(fun coroutine/0) end) end),
                 interpreter => samples(fun() -> ended(Python, "import asyncio") end),
                 interpreter_ready => samples(fun() -> ready(Python, "import asyncio; " ++ ?READY, fun(_, Ns) -> Ns end) end)
             }
+        },
+        Base#{
+            name := "start of a pool with one worker; python -c pass",
+            runs := #{ours => samples(fun() -> pool(fun(Ns) -> Ns end) end), interpreter => samples(fun() -> ended(Python, "pass") end)},
+            sides := [ours, interpreter]
         }
     ].
 
@@ -39,7 +45,7 @@ memory(#{python := Python}) ->
     [
         (py_bench_workloads:base("memory of an idle worker, " ++ Name, none, fun is_integer/1))#{
             runs := #{
-                ours => samples(fun() -> worker(fun(_) -> after_a_call(Keys) end) end),
+                ours => samples(fun() -> pool(fun(_) -> after_a_call(Keys) end) end),
                 interpreter_ready => samples(fun() -> ready(Python, ?READY, fun(Pid, _) -> memory_of(Pid, Keys) end) end)
             },
             unit := 'KiB', rate := false, by := p50, sides := [ours, interpreter_ready]
@@ -53,14 +59,17 @@ samples(Sample) ->
         py_bench_measure:samples(Sample, Duration)
     end.
 
-%% What is seen of a worker that is there for this, and took so many nanoseconds to start.
-worker(See) ->
-    Ns = py_bench_measure:nanoseconds(fun() -> ok = py_pool:start_pool(?POOL, #{num_workers => 1, max_workers => 1}) end),
+%% What is seen of a pool with one worker that is there for this, and took so many nanoseconds to start.
+pool(See) ->
+    Ns = py_bench_measure:nanoseconds(fun() -> ok = py_pool:start_pool(?POOL, #{num_workers => 1, max_workers => 2}) end),
     try
         See(Ns)
     after
         py_pool:stop_pool(?POOL)
     end.
+
+another() ->
+    py_bench_measure:nanoseconds(fun() -> ok = py_pool:resize(?POOL, 2) end).
 
 coroutine() ->
     {ok, none} = py:async_await(py:async_call(asyncio, sleep, [0], [], #{pool => ?POOL})).

@@ -14,46 +14,48 @@ workloads() ->
     [
         (py_bench_workloads:base("1 ms beat of each scheduler, late by: " ++ Name, none, fun is_integer/1))#{
             runs := #{
-                ours => rounds(Load),
-                idle => rounds([]),
-                computing => rounds([fun compute/0 || _ <- Load])
+                ours => rounds(Work, Count),
+                idle => rounds(Work, 0),
+                computing => rounds(fun compute/1, Count)
             },
             rate := false, by := p99, sides := [ours, idle, computing]
         }
-     || {Name, Load} <- loads()
+     || {Name, Work, Count} <- loads()
     ].
 
 loads() ->
     [
-        {lists:flatten(io_lib:format("calls of ~b callers", [?CALLERS])), lists:duplicate(?CALLERS, fun calls/0)},
-        {"echoes of 100 MB", [fun echo/0]},
-        {"100 MB mapped and unmapped", [fun remap/0]}
+        {"calls of 1 caller", fun calls/1, 1},
+        {lists:flatten(io_lib:format("calls of ~b callers", [?CALLERS])), fun calls/1, ?CALLERS},
+        {"echoes of 100 MB", fun echo/1, 1},
+        {"100 MB mapped and unmapped", fun remap/1, 1}
     ].
 
-calls() ->
+calls(_) ->
     _ = [{ok, 4.0} = py:call(math, sqrt, [16.0]) || _ <- lists:seq(1, 100)],
     ok.
 
 %% A term that keeps shared memory mapped is let go by each turn.
-echo() ->
-    {ok, Large} = py:call(builtins, bytes, [{bytes, binary:copy(<<7>>, ?LARGE)}]),
+echo(Data) ->
+    {ok, Large} = py:call(builtins, bytes, [{bytes, Data}]),
     ?LARGE = byte_size(Large),
     true = garbage_collect(),
     ok.
 
 %% With the worker go its segments.
-remap() ->
+remap(Data) ->
     ok = py_pool:start_pool(?POOL, #{num_workers => 1, max_workers => 1}),
-    {ok, ?LARGE} = py:call(builtins, len, [{buffer, binary:copy(<<7>>, ?LARGE)}], [], #{pool => ?POOL}),
+    {ok, ?LARGE} = py:call(builtins, len, [{buffer, Data}], [], #{pool => ?POOL}),
     ok = py_pool:stop_pool(?POOL).
 
-compute() ->
+compute(_) ->
     _ = lists:foldl(fun(N, Sum) -> N * N + Sum end, 0, lists:seq(1, 1000)),
     ok.
 
-rounds(Load) ->
+rounds(Work, Count) ->
     fun(WarmUp, Duration) ->
-        Running = [spawn_opt(fun() -> repeat(Work) end, [link, monitor]) || Work <- Load],
+        Data = binary:copy(<<7>>, ?LARGE),
+        Running = [spawn_opt(fun() -> repeat(Work, Data) end, [link, monitor]) || _ <- lists:seq(1, Count)],
         _ = delays(erlang:system_info(schedulers_online), WarmUp),
         Delays = delays(erlang:system_info(schedulers_online), Duration),
         _ = [Pid ! stop || {Pid, _} <- Running],
@@ -61,9 +63,9 @@ rounds(Load) ->
         py_bench_measure:from_times(Delays, 1)
     end.
 
-repeat(Work) ->
-    ok = Work(),
-    receive stop -> ok after 0 -> repeat(Work) end.
+repeat(Work, Data) ->
+    ok = Work(Data),
+    receive stop -> ok after 0 -> repeat(Work, Data) end.
 
 %% @doc How many nanoseconds late each beat was in so many milliseconds, on so many schedulers.
 -spec delays(pos_integer(), non_neg_integer()) -> [pos_integer(), ...].
@@ -80,12 +82,15 @@ beat(Scheduler, Milliseconds) ->
     First = erlang:monotonic_time(millisecond) + 1,
     beat(First, First + Milliseconds, []).
 
-%% Each beat has its own time: after a late one the next come at once, and are as late as they are.
+%% Each beat has its own time; those that it missed meanwhile are late, too.
 beat(At, End, Delays) ->
     _ = erlang:start_timer(At, self(), beat, [{abs, true}]),
     receive {timeout, _, beat} -> ok end,
-    Late = max(1, erlang:monotonic_time(nanosecond) - At * 1000000),
-    case At < End of
-        true -> beat(At + 1, End, [Late | Delays]);
-        false -> [Late | Delays]
+    Now = erlang:monotonic_time(nanosecond),
+    %% Monotonic time may be negative: `div' would round up.
+    Last = max(At, min(End, erlang:convert_time_unit(Now, nanosecond, millisecond))),
+    Late = [max(1, Now - Missed * 1000000) || Missed <- lists:seq(At, Last)],
+    case Last < End of
+        true -> beat(Last + 1, End, Late ++ Delays);
+        false -> Late ++ Delays
     end.

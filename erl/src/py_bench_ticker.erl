@@ -1,5 +1,5 @@
-%% @doc The beat of the node: a process on each scheduler that wants to run every millisecond, and how late it does, while the library
-%% works and while it does not. Native code that keeps a scheduler makes the beat of that scheduler late by as much.
+%% @doc The beat of the node: a process that wants to run every millisecond, and how late it does, while the library works and while it
+%% does not. Native code that keeps a scheduler makes what runs there late by as much.
 -module(py_bench_ticker).
 
 -export([workloads/0, delays/2]).
@@ -12,23 +12,24 @@
 -spec workloads() -> [py_bench_workloads:workload()].
 workloads() ->
     [
-        (py_bench_workloads:base("1 ms beat of each scheduler, late by: " ++ Name, none, fun is_integer/1))#{
+        (py_bench_workloads:base("late for 1 ms, " ++ Name, none, fun is_integer/1))#{
             runs := #{
-                ours => rounds(Work, Count),
-                idle => rounds(Work, 0),
-                computing => rounds(fun compute/1, Count)
+                ours => rounds(Work, Count, Places),
+                idle => rounds(Work, 0, Places),
+                computing => rounds(fun compute/1, Count, Places)
             },
             rate := false, by := p99, sides := [ours, idle, computing]
         }
-     || {Name, Work, Count} <- loads()
+     || {Name, Work, Count, Places} <- loads()
     ].
 
 loads() ->
     [
-        {"calls of 1 caller", fun calls/1, 1},
-        {lists:flatten(io_lib:format("calls of ~b callers", [?CALLERS])), fun calls/1, ?CALLERS},
-        {"echoes of 100 MB", fun echo/1, 1},
-        {"100 MB mapped and unmapped", fun remap/1, 1}
+        {"calls of 1 caller", fun calls/1, 1, [any]},
+        {"calls of 1 caller, each scheduler", fun calls/1, 1, lists:seq(1, erlang:system_info(schedulers_online))},
+        {lists:flatten(io_lib:format("calls of ~b callers", [?CALLERS])), fun calls/1, ?CALLERS, [any]},
+        {"echoes of 100 MB", fun echo/1, 1, [any]},
+        {"100 MB mapped and unmapped", fun remap/1, 1, [any]}
     ].
 
 calls(_) ->
@@ -52,12 +53,12 @@ compute(_) ->
     _ = lists:foldl(fun(N, Sum) -> N * N + Sum end, 0, lists:seq(1, 1000)),
     ok.
 
-rounds(Work, Count) ->
+rounds(Work, Count, Places) ->
     fun(WarmUp, Duration) ->
         Data = binary:copy(<<7>>, ?LARGE),
         Running = [spawn_opt(fun() -> repeat(Work, Data) end, [link, monitor]) || _ <- lists:seq(1, Count)],
-        _ = delays(erlang:system_info(schedulers_online), WarmUp),
-        Delays = delays(erlang:system_info(schedulers_online), Duration),
+        _ = delays(Places, WarmUp),
+        Delays = delays(Places, Duration),
         _ = [Pid ! stop || {Pid, _} <- Running],
         _ = [receive {'DOWN', Monitor, process, _, normal} -> ok end || {_, Monitor} <- Running],
         py_bench_measure:from_times(Delays, 1)
@@ -67,20 +68,25 @@ repeat(Work, Data) ->
     ok = Work(Data),
     receive stop -> ok after 0 -> repeat(Work, Data) end.
 
-%% @doc How many nanoseconds late each beat was in so many milliseconds, on so many schedulers.
--spec delays(pos_integer(), non_neg_integer()) -> [pos_integer(), ...].
-delays(Schedulers, Milliseconds) ->
+%% @doc How many nanoseconds late each beat was in so many milliseconds, of a process for each place: bound to a scheduler or to none.
+-spec delays([any | pos_integer(), ...], non_neg_integer()) -> [pos_integer(), ...].
+delays(Places, Milliseconds) ->
     Self = self(),
-    Tickers = [spawn_opt(fun() -> Self ! {self(), beat(Scheduler, Milliseconds)} end, [link]) || Scheduler <- lists:seq(1, Schedulers)],
+    Tickers = [spawn_opt(fun() -> Self ! {self(), begin_beat(Place, Milliseconds)} end, [link]) || Place <- Places],
     lists:append([receive {Ticker, Delays} -> Delays end || Ticker <- Tickers]).
 
-beat(Scheduler, Milliseconds) ->
-    %% The flag is not documented. Without it the beat would leave a scheduler that is blocked for another that is not.
-    Flag = binary_to_existing_atom(<<"scheduler">>),
-    _ = process_flag(Flag, Scheduler),
-    true = erlang:yield(),
+begin_beat(Place, Milliseconds) ->
+    ok = bind(Place),
     First = erlang:monotonic_time(millisecond) + 1,
     beat(First, First + Milliseconds, []).
+
+%% The flag is not documented. Without it the beat may leave a scheduler that is blocked for another that is not.
+bind(any) ->
+    ok;
+bind(Scheduler) ->
+    _ = process_flag(binary_to_existing_atom(<<"scheduler">>), Scheduler),
+    true = erlang:yield(),
+    ok.
 
 %% Each beat has its own time; those that it missed meanwhile are late, too.
 beat(At, End, Delays) ->

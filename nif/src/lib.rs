@@ -35,6 +35,7 @@ mod semaphore;
 mod slab;
 mod stream;
 mod submit;
+mod target;
 mod teardown;
 mod term;
 mod undecoded;

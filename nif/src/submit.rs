@@ -7,7 +7,6 @@
 use crate::beam::{self, EnvPtr, Raw, atoms};
 use crate::cancel::{PENDING, Pending};
 use crate::extent::{Payload, PlaceError};
-use crate::handle::Home;
 use crate::incarnation::{
     CLOSED, DOWN, Incarnation, RING_HEAD, STARTING, UP, WORKER, cell_parts, down_reason, worker_down,
 };
@@ -16,6 +15,7 @@ use crate::lease::{Access, LEASE, Lease};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
 use crate::stream::{self, Flow};
+use crate::target::{Follow, Target, follow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
 use crate::watch::Patience;
@@ -34,12 +34,6 @@ pub const NO_PERMIT: u64 = 1 << 10;
 /// Take the message path: do not watch the reply cell.
 pub const NO_WATCH: u64 = 1 << 11;
 
-/// The request can carry no handles: it must be free to go anywhere.
-const NO_HANDLES: u64 = 1 << 16;
-/// Handles must be of a worker of the target pool.
-const POOL_HANDLES: u64 = 1 << 17;
-/// The target worker is a preference: handles may lead the request to another.
-const ANY_HANDLES: u64 = 1 << 18;
 /// The node's own request: bindings do not keep it out, and what it changes in the worker is there to stay.
 const NODE: u64 = 1 << 24;
 
@@ -52,12 +46,6 @@ const NORMAL_BUDGET: usize = 64 * 1024;
 const HELPED: u32 = 4;
 /// Payloads up to this size travel in the record.
 const INLINE_PAYLOAD: usize = 16 * 1024;
-
-#[derive(Clone, Copy)]
-enum Target<'a> {
-    Pool(&'a Arc<Pool>),
-    Worker(&'a Arc<Incarnation>),
-}
 
 /// One submission: all that stays the same over its attempts.
 struct Submission<'a> {
@@ -193,34 +181,6 @@ pub fn submit(env: EnvPtr, args: &[Raw], dirty: bool) -> Raw {
         ticket.finish(env);
     }
     answer
-}
-
-/// Where the handles of a request lead it.
-enum Follow {
-    Worker(Arc<Incarnation>),
-    /// Their worker has ended.
-    Down(Raw),
-    /// They are of another worker than the request is for.
-    Other,
-}
-
-/// The worker of the handles that a request carries, if the request may go there.
-fn follow(target: Target<'_>, access: Access, home: &Arc<Home>, options: u64) -> Follow {
-    let incarnation = home.incarnation();
-    let fits = match (target, &incarnation) {
-        _ if options & NO_HANDLES != 0 => false,
-        (Target::Worker(worker), _) => {
-            let free = options & ANY_HANDLES != 0 && !matches!(access, Access::Binding(_));
-            free || Arc::ptr_eq(worker.handles(), home)
-        }
-        (Target::Pool(pool), Ok(worker)) => options & POOL_HANDLES == 0 || worker.pools().contains(&pool.id),
-        (Target::Pool(_), Err(_)) => true,
-    };
-    match incarnation {
-        _ if !fits => Follow::Other,
-        Ok(worker) => Follow::Worker(worker),
-        Err(reason) => Follow::Down(reason),
-    }
 }
 
 /// What a request gets whose lease has ended.
@@ -520,7 +480,9 @@ impl Submission<'_> {
         let (index, ticket) = cell_parts(body.cell);
         let cells = &worker.link().cells;
         let watched = watch::until_done(self.env, entry, generation, || cells.poll(index as usize, ticket), patience);
-        estimate::record(self.estimate, watched.nanoseconds);
+        if !patience.waking {
+            estimate::record(self.estimate, watched.nanoseconds);
+        }
         if watched.done {
             if !entry.stop_watching(generation, State::Delivering) {
                 // Somebody handed an answer over as well; the worker's own, in the cell, is as good or better.

@@ -58,6 +58,10 @@ const WORTH_NS: u32 = 12_000;
 /// Shortest wait, for callables that are not known: twice a round trip.
 const UNKNOWN_NS: u32 = 2_000;
 
+/// What waking a worker may take. Without the wait three threads are woken one after another, the reader and a scheduler
+/// behind the worker.
+const WAKING_NS: u32 = 15_000;
+
 /// Requests that may wait before this one: with as many schedulers as workers on too few processors, two callers meet at a
 /// worker now and then, and both are served sooner than either could be woken.
 const QUEUED: u32 = 3;
@@ -68,6 +72,8 @@ pub struct Patience {
     /// Turns before the first look. Each look takes the line of the cell away from the worker that is about to write there.
     quiet: u32,
     looks: u32,
+    /// What the call takes says nothing of the callable: its worker has to wake first.
+    pub waking: bool,
 }
 
 impl Patience {
@@ -84,15 +90,16 @@ pub fn patience(worker: &Incarnation, pool: Option<&Arc<Pool>>, slot: u32) -> Pa
     let none = Patience::default();
     let Some(machine) = MACHINE.get() else { return none };
     let budget_us = pool.map_or(worker.inline_budget_us, |p| p.inline_budget_us);
-    if budget_us == 0 || machine.processors == 1 || !worker.awake() || worker.busy_with() > worker.executors + QUEUED {
+    if budget_us == 0 || machine.processors == 1 || worker.busy_with() > worker.executors + QUEUED {
         return none;
     }
     let expected = estimate::expected(slot);
     if expected > WORTH_NS {
         return none;
     }
-    let wait = (expected * 4).max(UNKNOWN_NS).min(budget_us * 1000);
-    Patience { quiet: machine.turns(expected / 2), looks: machine.turns(wait) }
+    let waking = !worker.awake();
+    let wait = (expected * 4).max(UNKNOWN_NS) + if waking { WAKING_NS } else { 0 };
+    Patience { quiet: machine.turns(expected / 2), looks: machine.turns(wait.min(budget_us * 1000)), waking }
 }
 
 /// How long to watch for the answer of one of the requests of a worker, however many there are.
@@ -105,7 +112,7 @@ pub fn patience_of_many(worker: &Incarnation, expected: u32) -> Patience {
     }
     // Waking costs as much, and a worker that has rung takes some time to get back to its ring.
     let wait = expected.saturating_mul(worker.busy_with()).max(WORTH_NS).min(budget_us * 1000);
-    Patience { quiet: 0, looks: machine.turns(wait) }
+    Patience { looks: machine.turns(wait), ..none }
 }
 
 /// What came of watching.

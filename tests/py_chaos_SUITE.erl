@@ -90,7 +90,7 @@ replacement(_) ->
             ]),
             median(Replacements) =< 1.5 * median(Starts)
         end,
-        lists:seq(1, 3)
+        lists:seq(1, 6)
     ),
     ?assert(Good).
 

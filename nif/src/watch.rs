@@ -1,8 +1,9 @@
 //! How long a caller watches its reply cell before it returns to the scheduler.
 //!
 //! Sleeping and waking costs a process switch and a message, 6 us each way; watching costs the scheduler the time that
-//! the call takes. So a caller watches where the answer is expected within the budget: its worker is awake, has next
-//! to nothing queued, and the callable's recent service time fits. At least one core is left to the workers.
+//! the call takes. So a caller watches where the answer is expected within the budget: its worker has next to nothing
+//! queued, and the callable's recent service time, with what waking the worker takes, fits. At least one core is left to the
+//! workers.
 
 use crate::beam::EnvPtr;
 use crate::estimate;

@@ -63,7 +63,7 @@ storm(Deaths, Seed) ->
     Over = fun() -> py_faults:restarts() >= Until end,
     Faults = py_faults:run(#{over => Over, seed => Seed, places => 4, pools => ?POOLS, pause => 30}),
     Work = py_load:stop(Load),
-    ct:pal("~b deaths, ~b pieces of work", [Deaths, lists:sum(maps:values(Work))]),
+    ct:pal("~b deaths, ~b pieces of work, ~b KiB resident", [Deaths, lists:sum(maps:values(Work)), py_health:resident("self")]),
     %% Bindings make the pool grow.
     ok = py_pool:resize(default, 6),
     _ = [py_test:whole(Pool) || Pool <- ?POOLS],

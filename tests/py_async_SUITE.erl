@@ -10,7 +10,7 @@ all() ->
     [
         messages, await, await_timeout, refused, cancel, cancel_answered, cancel_queued, spawn_call, deadline, cast, cast_failure,
         cast_outlives_caller, many_in_flight, order, cancel_races, await_of_either, cancelled_leave_nothing,
-        killed_while_submitting, waiting_leaves_no_message
+        killed_while_submitting, waiting_leaves_no_message, cancelled_at_its_start
     ].
 
 init_per_suite(Config) ->
@@ -215,3 +215,35 @@ waiting_leaves_no_message(_) ->
     ],
     [receive {'DOWN', Monitor, process, _, Reason} -> {left, []} = Reason end || {_, Monitor} <- Callers],
     ok = py_semaphore:set_max_concurrent(Before).
+
+%% An interruption that comes while the loop makes a task ends the task.
+%% covers: py:cancel/1, guarantee:nothing_left
+cancelled_at_its_start(_) ->
+    ok = py:exec(<<"
+        import asyncio, erlang, gc, time
+        kept = []
+        async def forever():
+            kept.append(asyncio.get_running_loop().create_future())
+            await kept[-1]
+        async def slow_starts(pid):
+            loop = asyncio.get_running_loop()
+            call_soon = loop.call_soon
+            def slow(callback, *args, **kwargs):
+                handle = call_soon(callback, *args, **kwargs)
+                if 'TaskStep' in type(callback).__name__:
+                    loop.call_soon = call_soon
+                    erlang.send(pid, 'starts')
+                    time.sleep(0.3)
+                return handle
+            loop.call_soon = slow
+        async def tasks():
+            # One whose making failed is in no list of asyncio.
+            tasks = [t for t in gc.get_objects() if isinstance(t, asyncio.Task)]
+            return sum(t.get_coro().__name__ == 'forever' and not t.done() for t in tasks)
+    ">>, #{pool => async}),
+    {ok, none} = py:async_await(py:async_call('__main__', slow_starts, [self()])),
+    Ref = py:async_call('__main__', forever, []),
+    %% A task that starts eagerly needs no call_soon.
+    receive <<"starts">> -> ok after 1000 -> ok end,
+    ok = py:cancel(Ref),
+    py_test:until(fun() -> py:async_await(py:async_call('__main__', tasks, [])) =:= {ok, 0} end).

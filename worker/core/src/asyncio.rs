@@ -204,6 +204,11 @@ unsafe fn interned(name: &CStr) -> Option<Object> {
     unsafe { Object::owned(ffi::PyUnicode_InternFromString(name.as_ptr())) }
 }
 
+/// Whether a task runs up to its first wait while it is made, and can be interrupted there.
+pub fn starts_eagerly() -> bool {
+    known().is_some_and(|known| known.eager)
+}
+
 /// Whether tasks can be started eagerly: from Python 3.12 on.
 ///
 /// # Safety

@@ -225,8 +225,11 @@ impl Executor {
             if let Some(value) = &value
                 && coroutine::is_awaitable(value)
             {
-                if !asyncio::on_loop() {
+                let on_loop = asyncio::on_loop();
+                if !on_loop {
                     coroutine::begin(shared, header, self.root, self.published);
+                }
+                if !on_loop || !asyncio::starts_eagerly() {
                     // From here on interrupts reach the task: one that was raised in this thread, after the loop had been
                     // told, would answer for a task that goes on.
                     self.current.clear();

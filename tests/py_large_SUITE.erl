@@ -65,7 +65,9 @@ sizes(_) ->
             {ok, Bytes} = py:call(builtins, bytes, [{bytes, Bytes}])
         end
      || Bound <- Bounds, {N, Off} <- lists:zip(lists:seq(1000, 1012), lists:seq(-6, 6))
-    ].
+    ],
+    %% What a case returns is printed.
+    ok.
 
 %% covers: to_erlang:dict, to_erlang:tuple, to_erlang:str
 shapes(_) ->
@@ -86,7 +88,8 @@ shapes(_) ->
             {dict, maps:from_list([{N, Large} || N <- lists:seq(1, 200)])},
             {str, binary:copy(<<"\303\251">>, 100000)}
         ]
-    ].
+    ],
+    ok.
 
 %% covers: error:exception
 failures(_) ->

@@ -594,7 +594,8 @@ large_values(_) ->
             return value
     ">>),
     Refs = [py:async_call('__main__', echo, [Large]) || _ <- lists:seq(1, 10)],
-    [{ok, Large} = py:await(Ref) || Ref <- Refs].
+    [{ok, Large} = py:await(Ref) || Ref <- Refs],
+    ok.
 
 %% What asyncio.run does at its end: tasks are cancelled, asynchronous generators closed; then exit handlers run.
 stop_runs_exit_code(_) ->

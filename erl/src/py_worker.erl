@@ -47,6 +47,7 @@
     serial = 0 :: non_neg_integer(),
     port :: undefined | port(),
     os_pid :: undefined | pos_integer(),
+    handshake = <<>> :: binary(),
     text = <<>> :: binary(),
     attached = false :: boolean(),
     setup = [] :: [py_worker_setup:step()],
@@ -121,6 +122,9 @@ down(Type, Event, Data) ->
 
 %% @private
 -spec starting(gen_statem:event_type(), term(), #data{}) -> gen_statem:event_handler_result(atom()).
+starting(info, {Port, {data, <<"a">>}}, #data{port = Port, attached = false, handshake = Handshake} = Data) ->
+    ok = send(Handshake, Data),
+    keep_state_and_data;
 starting(info, {Port, {data, <<"h", _/binary>> = Hello}}, #data{port = Port, worker = Worker} = Data) ->
     case py_nif:worker_attach(Worker, Hello) of
         ok -> {keep_state, Data#data{attached = true}};
@@ -455,9 +459,7 @@ launch(#data{id = Id, pool = Pool, spec = Spec} = Data) ->
     Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none},
     case py_worker_launch:start(Id, Pool, Spec) of
         {ok, Handshake, Started} ->
-            Launched = launched(Started, Clean),
-            ok = send(Handshake, Launched),
-            {ok, Launched};
+            {ok, launched(Started, Clean#data{handshake = Handshake})};
         {error, Text, Started} ->
             {error, Text, launched(Started, Clean)}
     end.

@@ -8,7 +8,7 @@
 -type started() :: none | #{worker := py_nif:worker(), port := undefined | port(), os_pid := undefined | pos_integer()}.
 %% How far a start has come. A port without a process has ended already, and says why.
 
-%% @doc Starts the process. The handshake is the first frame that it waits for.
+%% @doc Starts the process. The handshake is what it asks for first.
 -spec start(non_neg_integer(), atom(), py_pool:spec()) ->
     {ok, Handshake :: binary(), started()} | {error, string(), started()}.
 start(Id, Pool, Spec) ->

@@ -193,6 +193,9 @@ impl ToWorker {
 /// A frame from a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
+    /// `a`: whoever can read the handshake waits for it. A node that wrote it before could write to a process that has failed
+    /// already, and lose what that said.
+    Asks,
     /// `h`: the segments are open.
     Hello {
         /// The handshake's nonce.
@@ -222,6 +225,7 @@ impl FromWorker {
     /// The frame. Texts are cut at 60 KiB, so that it fits `{packet,2}`.
     pub fn encode(&self) -> Vec<u8> {
         match self {
+            FromWorker::Asks => vec![b'a'],
             FromWorker::Hello { nonce, os_pid } => {
                 let mut out = vec![b'h'];
                 out.extend_from_slice(nonce);
@@ -246,6 +250,7 @@ impl FromWorker {
     pub fn decode(frame: &[u8]) -> Result<FromWorker, Malformed> {
         let text = || String::from_utf8_lossy(&frame[1..]).into_owned();
         match (frame.first(), frame.len()) {
+            (Some(b'a'), 1) => Ok(FromWorker::Asks),
             (Some(b'h'), 21) => {
                 let mut nonce = [0; 16];
                 nonce.copy_from_slice(&frame[1..17]);

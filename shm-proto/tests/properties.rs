@@ -297,7 +297,7 @@ proptest! {
             prop_assert_eq!(ToWorker::decode(&bytes), Ok(frame));
         }
         for frame in [
-            FromWorker::Hello { nonce, os_pid: node_pid }, FromWorker::Ready(text.clone()), FromWorker::Pong(n),
+            FromWorker::Asks, FromWorker::Hello { nonce, os_pid: node_pid }, FromWorker::Ready(text.clone()), FromWorker::Pong(n),
             FromWorker::Gil(n), FromWorker::Failure(text),
         ] {
             prop_assert_eq!(FromWorker::decode(&frame.encode()), Ok(frame));

@@ -148,7 +148,8 @@ pub fn serve(worker: &Arc<Worker>) -> ! {
                 }
                 busy = Instant::now();
             }
-            None if busy.elapsed() < AWAKE => std::thread::yield_now(),
+            // To yield would be to lose the processor to whatever else the machine does, and every caller its patience.
+            None if busy.elapsed() < AWAKE => std::hint::spin_loop(),
             None => {
                 worker.link.request_sleeping().raise();
                 if requests.is_empty() {

@@ -29,6 +29,7 @@ pub fn run(input: RawFd, output: RawFd) {
     // SAFETY: the host leaves both to this process.
     let (mut input, output) = unsafe { (File::from_raw_fd(input), File::from_raw_fd(output)) };
     let control = Arc::new(Control(Mutex::new(output)));
+    control.send(&FromWorker::Asks.encode());
     let Some(Ok(ToWorker::Handshake(handshake))) = read(&mut input).map(|frame| ToWorker::decode(&frame)) else {
         return;
     };

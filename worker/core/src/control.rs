@@ -114,8 +114,9 @@ impl Control {
     }
 
     fn run(self: &Arc<Self>, mut input: std::fs::File, interrupter: &Interrupter) {
-        if let Some(keeper) = &self.keeper {
-            self.open_inherited(keeper);
+        match &self.keeper {
+            Some(keeper) => self.open_inherited(keeper),
+            None => self.send(&FromWorker::Asks),
         }
         let mut frame = Vec::new();
         while read_frame(&mut input, &mut frame).is_ok() {

@@ -38,7 +38,8 @@ fn run(control_out: &mut RawFd) -> Result<std::convert::Infallible, Box<dyn std:
     environment::clean(&args.keep_env);
     let keeper = match &args.sandbox {
         Some(settings) => {
-            let entered = sandbox::enter(settings, control.input)?;
+            let asks = || report(control.output, &FromWorker::Asks);
+            let entered = sandbox::enter(settings, control.input, asks)?;
             if !entered.missing.is_empty() {
                 report(control.output, &FromWorker::Warning(entered.missing.join("; ")));
             }

@@ -62,11 +62,12 @@ pub struct Entered {
     pub missing: Vec<String>,
 }
 
-/// Closes the sandbox round this process. Must be called while the process has one thread.
+/// Closes the sandbox round this process, for which it reads the handshake after it `asks` for it. Must be called while the
+/// process has one thread.
 ///
 /// # Errors
 /// [`SandboxError`]; the process must not become Python then.
-pub fn enter(settings: &Settings, control_in: RawFd) -> Result<Entered, SandboxError> {
+pub fn enter(settings: &Settings, control_in: RawFd, asks: impl FnOnce()) -> Result<Entered, SandboxError> {
     let mut missing = Vec::new();
     let domain = files::abi(settings);
     if domain == 0 {
@@ -75,6 +76,7 @@ pub fn enter(settings: &Settings, control_in: RawFd) -> Result<Entered, SandboxE
     if settings.required && !missing.is_empty() {
         return Err(SandboxError::Unavailable(missing.join("; ")));
     }
+    asks();
     let handshake = read_handshake(control_in)?;
     let (client, desk) = keeper::pair().map_err(step("could not make the keeper's sockets"))?;
     let inherited = open_endpoints(&handshake)?;

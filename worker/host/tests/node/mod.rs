@@ -439,7 +439,12 @@ fn read_frames(mut input: File, frames: &mpsc::Sender<FromWorker>) {
     let mut len = [0; 2];
     while input.read_exact(&mut len).is_ok() {
         let mut frame = vec![0; usize::from(u16::from_be_bytes(len))];
-        if input.read_exact(&mut frame).is_err() || frames.send(FromWorker::decode(&frame).unwrap()).is_err() {
+        if input.read_exact(&mut frame).is_err() {
+            return;
+        }
+        let frame = FromWorker::decode(&frame).unwrap();
+        // The handshake has been sent already.
+        if frame != FromWorker::Asks && frames.send(frame).is_err() {
             return;
         }
     }

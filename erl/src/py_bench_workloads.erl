@@ -58,7 +58,10 @@ workloads(calls, #{callers := Callers}) ->
     ];
 workloads(in_flight, _) ->
     Sqrt = base("math.sqrt(16.0), 200 in flight from 1 caller", {math, sqrt, [16.0]}, fun(Value) -> Value =:= 4.0 end),
-    [Sqrt#{window := 200, per := 200, sides := [ours, port_etf, port_pickle, executor]}];
+    [
+        Sqrt#{window := 200, per := 200, sides := [ours, port_etf, port_pickle, executor]},
+        Sqrt#{name := "math.sqrt(16.0), 200 in flight from 1 caller to 1 worker", window := 200, per := 200, pool := 1, sides := [ours]}
+    ];
 workloads(data, _) ->
     One = binary:copy(<<7>>, ?MB),
     Hundred = binary:copy(<<7>>, 100 * ?MB),

@@ -2,7 +2,7 @@
 -module(py_test).
 
 -export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0, apps/0]).
--export([landlock/0, until/1, until/2, timed/1, python/0, define/1]).
+-export([landlock/0, until/1, until/2, timed/1, python/0, pythons/0, define/1]).
 -export([os_pids/0, os_pids/1, alive/1, whole/1, kill/2, mailbox/0, ticks/1]).
 -export([peer/1, peer_stop/1]).
 
@@ -16,6 +16,13 @@ apps() ->
 %% The interpreter under test: PY_TEST_PYTHON, default python3.
 python() ->
     os:getenv("PY_TEST_PYTHON", "python3").
+
+%% The CPythons of this machine that workers can run on, one of each version, in the order of their versions.
+-spec pythons() -> [{Version :: string(), Path :: string()}, ...].
+pythons() ->
+    Find = filename:join(code:priv_dir(erlang_python), "../tests/pythons.sh"),
+    Lines = string:lexemes(os:cmd(". " ++ Find ++ "; versions_of_python " ++ python()), "\n"),
+    [{Version, Path} || Line <- Lines, [Version, Path] <- [string:split(Line, " ")]].
 
 %% PY_TEST_SANDBOX is a value of option sandbox, for running other suites inside one: `true', `#{read => all}'.
 sandbox() ->

@@ -23,3 +23,10 @@ other_pythons() {
 python_version() {
     "$1" -c 'import platform; print(platform.python_version())'
 }
+
+# Prints version and path of one interpreter of each version, in the order of the versions; of its own version that is the one behind $1.
+versions_of_python() {
+    for python in "$(supported_python "$1")" $(other_pythons "$1"); do
+        echo "$(python_version "$python") $python"
+    done | sort -s -t ' ' -k 1,1V -u
+}

@@ -11,7 +11,7 @@
 -module(py).
 
 -export([call/3, call/4, call/5, eval/1, eval/2, eval/3, exec/1, exec/2]).
--export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4]).
+-export([call_async/3, call_async/4, spawn_call/3, spawn_call/4, spawn_call/5, cast/3, cast/4, cast/5]).
 -export([await/1, await/2, async_await/1, async_await/2, cancel/1, interrupt/1, parallel/1, parallel/2]).
 -export([stream/3, stream/4, stream/5, stream_eval/1, stream_eval/2, stream_eval/3]).
 -export([stream_start/3, stream_start/4, stream_start/5, stream_eval_start/2, stream_eval_start/3]).
@@ -19,8 +19,8 @@
 -export([bind/0, bind/1, unbind/0, unbind/1, is_bound/0, with_context/1]).
 -export([ctx_call/4, ctx_call/5, ctx_call/6, ctx_eval/2, ctx_eval/3, ctx_eval/4, ctx_exec/2, ctx_exec/3]).
 -export([ctx_async_call/4, ctx_async_call/5]).
--export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4]).
--export([exec_all/1, exec_all/2, reload/1]).
+-export([async_call/3, async_call/4, async_call/5, async_gather/1, async_gather/2, async_stream/3, async_stream/4, async_stream/5]).
+-export([exec_all/1, exec_all/2, reload/1, reload/2]).
 -export([activate_venv/1, deactivate_venv/0, venv_info/0, ensure_venv/2, ensure_venv/3]).
 -export([memory_stats/0, memory_stats/1, gc/0, gc/1, tracemalloc_start/0, tracemalloc_start/1, tracemalloc_stop/0]).
 -export([configure_logging/0, configure_logging/1, enable_tracing/0, disable_tracing/0, get_traces/0, clear_traces/0]).
@@ -139,7 +139,12 @@ cast(Module, Function, Args) ->
 %% @doc As {@link cast/3}, with keyword arguments.
 -spec cast(name(), name(), args(), kwargs()) -> ok.
 cast(Module, Function, Args, Kwargs) ->
-    case py_route:cast({call, Module, Function, Args, Kwargs}) of
+    cast(Module, Function, Args, Kwargs, #{}).
+
+%% @doc As {@link cast/4}, with options other than a timeout.
+-spec cast(name(), name(), args(), kwargs(), options()) -> ok.
+cast(Module, Function, Args, Kwargs, Options) ->
+    case py_route:cast({call, Module, Function, Args, Kwargs}, Options) of
         ok -> ok;
         {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
     end.
@@ -390,12 +395,17 @@ async_gather(Calls, Options) ->
 %% @doc All items of an asynchronous generator, collected on the event loop.
 -spec async_stream(name(), name(), args()) -> {ok, [term()]} | {error, reason()}.
 async_stream(Module, Function, Args) ->
-    py_async_driver:stream(Module, Function, Args, []).
+    async_stream(Module, Function, Args, []).
 
 %% @doc As {@link async_stream/3}, with keyword arguments.
 -spec async_stream(name(), name(), args(), kwargs()) -> {ok, [term()]} | {error, reason()}.
 async_stream(Module, Function, Args, Kwargs) ->
-    py_async_driver:stream(Module, Function, Args, Kwargs).
+    async_stream(Module, Function, Args, Kwargs, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link async_stream/4}, with a timeout for the whole, or options.
+-spec async_stream(name(), name(), args(), kwargs(), options()) -> {ok, [term()]} | {error, reason()}.
+async_stream(Module, Function, Args, Kwargs, Options) ->
+    py_async_driver:stream(Module, Function, Args, Kwargs, Options).
 
 %% All workers.
 
@@ -406,15 +416,20 @@ async_stream(Module, Function, Args, Kwargs) ->
 exec_all(Code) ->
     exec_all(Code, ?DEFAULT_TIMEOUT).
 
-%% @doc As {@link exec_all/1}, with a timeout.
--spec exec_all(code(), timeout()) -> ok | py_everywhere:failure().
-exec_all(Code, Timeout) ->
-    py_exec_log:exec_all(Code, Timeout).
+%% @doc As {@link exec_all/1}, with a timeout or options; option `pool' means the workers of that pool instead.
+-spec exec_all(code(), options()) -> ok | py_everywhere:failure().
+exec_all(Code, Options) ->
+    py_exec_log:exec_all(Code, Options).
 
 %% @doc Reloads a module in every worker that has imported it.
 -spec reload(name()) -> ok | {error, reason() | [{worker, reason()}]}.
 reload(Module) ->
-    py_admin:reload(Module).
+    reload(Module, ?DEFAULT_TIMEOUT).
+
+%% @doc As {@link reload/1}, with a timeout or options; option `pool' means the workers of that pool instead.
+-spec reload(name(), options()) -> ok | {error, reason() | [{worker, reason()}]}.
+reload(Module, Options) ->
+    py_admin:reload(Module, Options).
 
 %% Virtual environments.
 

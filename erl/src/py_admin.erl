@@ -1,7 +1,7 @@
 %% @doc Care of the interpreters: reload, memory, garbage collection, tracing of allocations.
 -module(py_admin).
 
--export([reload/1, memory_stats/1, gc/0, gc/1, tracemalloc_start/1, tracemalloc_stop/0, rss/1]).
+-export([reload/2, memory_stats/1, gc/0, gc/1, tracemalloc_start/1, tracemalloc_stop/0, rss/1]).
 
 -export_type([memory/0]).
 
@@ -23,12 +23,12 @@
 %% sums over the workers, but for `gc_threshold', which is that of the first; the sum of peaks is a bound for the peak of the sum.
 
 %% @doc Reloads a module in every worker that has imported it.
--spec reload(py:name()) -> ok | {error, py:reason() | [{worker, py:reason()}]}.
-reload(Module) ->
+-spec reload(py:name(), py:options()) -> ok | {error, py:reason() | [{worker, py:reason()}]}.
+reload(Module, Options) ->
     Code = <<"m in __import__('sys').modules and __import__('importlib').reload(__import__('sys').modules[m]) and None">>,
-    case text(Module) of
-        {ok, Name} ->
-            case everywhere({eval, Code, #{m => {str, Name}}}, ?TIMEOUT) of
+    case {text(Module), py_options:parse(Options)} of
+        {{ok, Name}, {ok, {Timeout, _, Scope}}} ->
+            case everywhere({eval, Code, #{m => {str, Name}}}, Timeout, Scope) of
                 {ok, Answers} ->
                     case py_everywhere:failures(Answers) of
                         [] -> ok;
@@ -36,7 +36,8 @@ reload(Module) ->
                     end;
                 {error, _} = Error -> Error
             end;
-        error -> {error, {badarg, module}}
+        {error, _} -> {error, {badarg, module}};
+        {_, {error, _} = Error} -> Error
     end.
 
 %% @doc Memory of every worker, and the sums. A worker that does not answer has key `error' in its map.
@@ -62,11 +63,10 @@ memory_stats(Options) ->
 %% Workers that serve, of one pool or of the common ones.
 -spec chosen(undefined | atom()) -> {ok, [py_pool:worker_row()]} | {error, py:reason()}.
 chosen(Name) ->
-    Wanted = fun(Pool) -> case Name of undefined -> py_everywhere:is_common(Pool); _ -> Pool =:= Name end end,
     case {py_pool:names(), Name =:= undefined orelse py_pool:ensure(Name)} of
         {[], _} -> {error, not_started};
         {_, {error, _} = Error} -> Error;
-        _ -> {ok, [Row || {_, Pool, _, _, #{state := ready}} = Row <- py_pool:workers(), Wanted(Pool)]}
+        _ -> {ok, [Row || {_, Pool, _, _, #{state := ready}} = Row <- py_pool:workers(), py_everywhere:belongs(Pool, Name)]}
     end.
 
 -spec memory_of(py_everywhere:answer(), undefined | pos_integer()) -> map().
@@ -133,7 +133,7 @@ gc() ->
 %% @doc As {@link gc/0}, up to a generation.
 -spec gc(0..2) -> {ok, non_neg_integer()} | py_everywhere:failure().
 gc(Generation) when is_integer(Generation), Generation >= 0, Generation < ?GENERATIONS ->
-    case everywhere({call, gc, collect, [Generation], []}, ?TIMEOUT) of
+    case everywhere({call, gc, collect, [Generation], []}, ?TIMEOUT, undefined) of
         {ok, Answers} ->
             case py_everywhere:failures(Answers) of
                 [] -> {ok, lists:sum([Count || {_, _, {ok, Count}} <- Answers, is_integer(Count)])};
@@ -173,11 +173,12 @@ rss(OsPid) ->
             0
     end.
 
--spec everywhere(py_nif:request(), timeout()) -> {ok, [py_everywhere:answer()]} | {error, not_started}.
-everywhere(Request, Timeout) ->
-    case py_pool:names() of
-        [] -> {error, not_started};
-        _ -> {ok, py_everywhere:ask(Request, Timeout)}
+-spec everywhere(py_nif:request(), timeout(), py_everywhere:scope()) -> {ok, [py_everywhere:answer()]} | {error, py:reason()}.
+everywhere(Request, Timeout, Scope) ->
+    case {py_pool:names(), Scope =:= undefined orelse py_pool:ensure(Scope)} of
+        {[], _} -> {error, not_started};
+        {_, {error, _} = Error} -> Error;
+        _ -> {ok, py_everywhere:ask(Request, Timeout, py_everywhere:members(Scope))}
     end.
 
 -spec text(term()) -> {ok, binary()} | error.

@@ -159,7 +159,7 @@ unlimited(Timeout) -> Timeout.
 worker(Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, Pool}} ->
-            case py_route:loop_worker(Pool, min(Timeout, ?PATIENCE)) of
+            case py_route:loop_worker(Pool, none, min(Timeout, ?PATIENCE)) of
                 {ok, Worker, More} -> {{Timeout, Flags bor More}, Worker};
                 {error, Reason} -> throw(Reason)
             end;

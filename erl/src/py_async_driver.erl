@@ -4,9 +4,7 @@
 %% it, and the answer comes from the reader thread of the native layer.
 -module(py_async_driver).
 
--export([submit/4, submit/5, gather/2, stream/4]).
-
--define(DEFAULT_TIMEOUT, 30000).
+-export([submit/4, submit/5, gather/2, stream/5]).
 
 -type results() :: #{pos_integer() => py:result()}.
 -type flying() :: #{reference() => pos_integer()}.
@@ -33,7 +31,7 @@ gather(Calls, Options) when is_list(Calls) ->
             {error, {bad_option, return_exceptions}};
         {true, {ok, {Timeout, Flags, Name}}} ->
             Deadline = py_deadline:at(Timeout),
-            case py_route:loop_worker(Name, Timeout) of
+            case py_route:loop_worker(Name, {calls, Calls}, Timeout) of
                 {ok, Worker, More} ->
                     try
                         gather(Worker, Flags bor More bor py_options:no_permit(), Calls, All, Deadline)
@@ -124,15 +122,18 @@ collect(Flying, Results, All, Deadline) ->
 cancel(Flying) ->
     lists:foreach(fun py_request:cancel/1, maps:keys(Flying)).
 
-%% @private All items of an asynchronous generator, collected in the worker; see {@link py:async_stream/4}.
--spec stream(py:name(), py:name(), py:args(), py:kwargs()) -> {ok, [term()]} | {error, py:reason()}.
-stream(Module, Function, Args, Kwargs) ->
+%% @private All items of an asynchronous generator, collected in the worker; see {@link py:async_stream/5}.
+-spec stream(py:name(), py:name(), py:args(), py:kwargs(), py:options()) -> {ok, [term()]} | {error, py:reason()}.
+stream(Module, Function, Args, Kwargs, Options) ->
     case {text(Module), text(Function), is_list(Args), keywords(Kwargs)} of
         {error, _, _, _} -> {error, {badarg, module}};
         {_, error, _, _} -> {error, {badarg, function}};
         {_, _, false, _} -> {error, {badarg, args}};
         {_, _, _, error} -> {error, {badarg, kwargs}};
-        {M, F, true, K} -> py_request:await(submit(erlang, '_collect', [{str, M}, {str, F}, Args, K], []), ?DEFAULT_TIMEOUT)
+        {M, F, true, K} ->
+            Collect = {call, erlang, '_collect', [{str, M}, {str, F}, Args, K], []},
+            %% The request has the deadline.
+            py_request:await(py_route:on_loop(Collect, {call, Module, Function, Args, Kwargs}, Options), infinity)
     end.
 
 -spec text(term()) -> binary() | error.

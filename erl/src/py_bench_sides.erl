@@ -62,7 +62,7 @@ runners(#{sides := Sides} = Workload, #{wanted := Wanted} = Env) ->
 
 -spec runner(py_unified_bench:side() | other, py_bench_workloads:workload(), env()) -> [{py_unified_bench:side(), runner()}].
 runner(nif, Workload, _) ->
-    {ok, Worker} = py_nif:choose(persistent_term:get({py_pool, default})),
+    {ok, Worker} = py_nif:choose(py_pool:native(default)),
     [{nif, local(fun() -> alive(Worker, 100) end, Workload#{per => 100})}];
 runner(ring, _, #{root := Root}) ->
     [{ring, fun(_, _) -> py_bench_floor:ring(Root) end}];

@@ -17,7 +17,7 @@
 -define(APP, erlang_python).
 
 %% Options of the node; all others are options of a pool and defaults for all pools.
--define(NODE_KEYS, [max_concurrent, pools, num_subinterp_workers, num_async_workers]).
+-define(NODE_KEYS, [max_concurrent, pools, pools_of, num_subinterp_workers, num_async_workers]).
 
 %% @doc Checks the application environment.
 -spec load() -> {ok, config()} | {error, reason()}.
@@ -80,6 +80,7 @@ pool(Name, Own, Env) ->
         kind => Kind,
         num_workers => NumWorkers,
         num_executors => Executors,
+        pools_of => case Name of default -> py_pools_of:table(maps:get(pools_of, Env, [])); _ -> py_pools_of:table([]) end,
         max_workers => maps:get(max_workers, case Name of async -> Own; _ -> Given end, 4 * NumWorkers)
     }),
     consistent(Config).
@@ -187,6 +188,7 @@ check(inline_budget_us, N) ->
 check(memory_limit, N) -> memory(N);
 check(max_rss, N) -> memory(N);
 check(max_calls, N) -> N =:= infinity orelse (is_integer(N) andalso N > 0 andalso N < 1 bsl 31) orelse "a positive number of requests below 2^31, or infinity";
+check(pools_of, L) -> py_pools_of:check(L) orelse "a map or a list of {Module, Pool} and {{Module, Function}, Pool}";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default, async and parallel are configured by the plain options".
 
 positive(N) ->

@@ -1,10 +1,12 @@
-%% @doc What functions without a pool of their own mean: every worker of the pools `default', `async' and `parallel'.
+%% @doc What functions mean that reach every worker: those of the pools `default', `async' and `parallel', or those of one pool.
 -module(py_everywhere).
 
--export([is_common/1, ask/2, ask/3, failures/1]).
+-export([is_common/1, belongs/2, ask/2, ask/3, members/1, failures/1]).
 
--export_type([worker/0, answer/0, failed/0, failure/0]).
+-export_type([scope/0, worker/0, answer/0, failed/0, failure/0]).
 
+-type scope() :: undefined | atom().
+%% A pool, or the common ones.
 -type worker() :: {Id :: non_neg_integer(), Pool :: atom(), py_nif:worker()}.
 -type answer() :: {WorkerId :: non_neg_integer(), Pool :: atom(), py:result()}.
 -type failed() :: [{WorkerId :: non_neg_integer(), py:reason()}].
@@ -15,11 +17,21 @@
 is_common(Pool) ->
     lists:member(Pool, [default, async, parallel]).
 
-%% @doc Runs a request on every worker that has joined these pools. Each gets it before any request that is submitted later;
+%% @doc Whether a pool is meant.
+-spec belongs(atom(), scope()) -> boolean().
+belongs(Pool, undefined) -> is_common(Pool);
+belongs(Pool, Scope) -> Pool =:= Scope.
+
+%% @doc The workers of a scope that have joined.
+-spec members(scope()) -> [worker()].
+members(Scope) ->
+    [Worker || {_, Pool, _} = Worker <- py_pool:joined(), belongs(Pool, Scope)].
+
+%% @doc Runs a request on every worker that has joined the common pools. Each gets it before any request that is submitted later;
 %% a busy worker when what it runs has ended. Blocks the calling process for at most `Timeout' ms.
 -spec ask(py_nif:request(), timeout()) -> [answer()].
 ask(Request, Timeout) ->
-    ask(Request, Timeout, [Worker || {_, Pool, _} = Worker <- py_pool:joined(), is_common(Pool)]).
+    ask(Request, Timeout, members(undefined)).
 
 %% @doc As {@link ask/2}, on these workers.
 -spec ask(py_nif:request(), timeout(), [worker()]) -> [answer()].

@@ -1,5 +1,5 @@
 %% @doc What every worker of the common pools ({@link py_everywhere}) has run and every later one runs before it serves: the code
-%% of `py:exec_all/1', and settings.
+%% of `py:exec_all/1', and settings. Code may also be that of one pool.
 %%
 %% Entries are numbered. A worker that starts applies the log by number and then joins; while an entry is
 %% being run everywhere it stands in the log already, so that a worker that starts meanwhile
@@ -13,7 +13,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, create_table/0, exec_all/2, set/4, unset/2, setting/1, after_number/1, request/1, join/2]).
+-export([start_link/0, create_table/0, exec_all/2, set/4, unset/2, setting/1, after_number/2, request/1, join/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([entry/0]).
@@ -27,7 +27,7 @@
 -define(ROLLBACK_TIMEOUT, 5000).
 
 -type entry() ::
-    {exec_all, Code :: binary()}
+    {exec_all, py_everywhere:scope(), Code :: binary()}
     | {setting, Key :: atom(), py_nif:request(), Undo :: py_nif:request()}
     | {unset, Key :: atom(), Undo :: py_nif:request()}.
 
@@ -48,13 +48,20 @@ create_table() ->
     _ = ets:new(?TABLE, [named_table, public, ordered_set]),
     ok.
 
-%% @doc Runs code on every worker of the common pools and records it if that succeeded everywhere.
--spec exec_all(py:code(), timeout()) -> ok | py_everywhere:failure().
-exec_all(Code, Timeout) ->
-    case {py_text:utf8(Code), py_options:parse(Timeout)} of
-        {{ok, Text}, {ok, {Limit, _, _}}} -> everywhere({exec_all, Text}, Limit);
+%% @doc Runs code on every worker of the common pools, or of the pool that the options name, and records it if that succeeded everywhere.
+-spec exec_all(py:code(), py:options()) -> ok | py_everywhere:failure().
+exec_all(Code, Options) ->
+    case {py_text:utf8(Code), py_options:parse(Options)} of
+        {{ok, Text}, {ok, {Timeout, _, Scope}}} -> exec_all(Text, Timeout, Scope);
         {_, {error, _} = Error} -> Error;
         {error, _} -> {error, {badarg, code}}
+    end.
+
+-spec exec_all(binary(), timeout(), py_everywhere:scope()) -> ok | py_everywhere:failure().
+exec_all(Text, Timeout, Scope) ->
+    case Scope =:= undefined orelse py_pool:ensure(Scope) of
+        {error, _} = Error -> Error;
+        _ -> everywhere({exec_all, Scope, Text}, Timeout)
     end.
 
 %% @doc Brings a setting about on every worker of the common pools, in place of the one with this key. Both requests must do
@@ -80,24 +87,28 @@ setting(Key) ->
         Requests -> {ok, lists:last(Requests)}
     end.
 
-%% @doc What a worker that has applied the log up to a number has to run, and up to where it has the log then.
--spec after_number(non_neg_integer()) -> {non_neg_integer(), [entry()]}.
-after_number(Number) ->
+%% @doc What a worker of a pool that has applied the log up to a number has to run, and up to where it has the log then.
+-spec after_number(atom(), non_neg_integer()) -> {non_neg_integer(), [entry()]}.
+after_number(Pool, Number) ->
     Rows = rows_after(Number),
     Set = [Key || {_, {setting, Key, _, _}} <- Rows],
     Needed = fun
         ({unset, Key, _}) -> Number > 0 orelse lists:member(Key, Set);
         (_) -> true
     end,
-    {lists:max([Number | [N || {N, _} <- Rows]]), [Entry || {_, Entry} <- Rows, Needed(Entry)]}.
+    {lists:max([Number | [N || {N, _} <- Rows]]), [Entry || {_, Entry} <- Rows, py_everywhere:belongs(Pool, scope(Entry)), Needed(Entry)]}.
 
 -spec rows_after(non_neg_integer()) -> [{pos_integer(), entry()}].
 rows_after(Number) ->
     ets:select(?TABLE, [{{'$1', '_'}, [{'>', '$1', Number}], ['$_']}]).
 
+-spec scope(entry()) -> py_everywhere:scope().
+scope({exec_all, Scope, _}) -> Scope;
+scope(_) -> undefined.
+
 %% @doc What a worker runs for an entry.
 -spec request(entry()) -> py_nif:request().
-request({exec_all, Text}) -> {exec, Text};
+request({exec_all, _, Text}) -> {exec, Text};
 request({setting, _, Request, _}) -> Request;
 request({unset, _, Undo}) -> Undo.
 
@@ -118,7 +129,7 @@ apart(Entry, Timeout) ->
 everywhere(Entry, Timeout) ->
     try gen_server:call(?MODULE, {start, Entry}, Timeout) of
         {ok, Number} ->
-            case py_everywhere:failures(py_everywhere:ask(request(Entry), Timeout)) of
+            case py_everywhere:failures(py_everywhere:ask(request(Entry), Timeout, py_everywhere:members(scope(Entry)))) of
                 [] ->
                     gen_server:call(?MODULE, {commit, Number, Entry, in_place}, infinity);
                 Failed ->
@@ -163,7 +174,7 @@ handle_call({commit, Number, Entry, Place}, _From, #state{running = {_, Monitor,
     true = demonitor(Monitor, [flush]),
     ok = settle(Place, Entry, Number, [Old || {N, _} = Old <- recorded(identity(Entry)), N =/= Number]),
     {reply, ok, next(State#state{running = none})};
-handle_call({abort, Number, {exec_all, _}}, _From, #state{running = {_, Monitor, Number}} = State) ->
+handle_call({abort, Number, {exec_all, _, _}}, _From, #state{running = {_, Monitor, Number}} = State) ->
     true = demonitor(Monitor, [flush]),
     true = ets:delete(?TABLE, Number),
     {reply, ok, next(State#state{running = none})};
@@ -230,8 +241,8 @@ next(State) ->
     State.
 
 -spec is_full(entry()) -> boolean().
-is_full({exec_all, _} = Entry) ->
-    Codes = ets:select_count(?TABLE, [{{'_', {exec_all, '_'}}, [], [true]}]),
+is_full({exec_all, _, _} = Entry) ->
+    Codes = ets:select_count(?TABLE, [{{'_', {exec_all, '_', '_'}}, [], [true]}]),
     Codes >= ?MAX_ENTRIES andalso recorded(Entry) =:= [];
 is_full(_) ->
     false.
@@ -245,12 +256,12 @@ settle(in_place, {setting, _, _, _} = Entry, Number, [{_, Entry}]) ->
 settle(_Place, _Entry, _Number, Old) ->
     lists:foreach(fun({N, _}) -> ets:delete(?TABLE, N) end, Old).
 
--spec identity(entry()) -> {exec_all, binary()} | {setting, atom()}.
-identity({exec_all, _} = Entry) -> Entry;
+-spec identity(entry()) -> {exec_all, py_everywhere:scope(), binary()} | {setting, atom()}.
+identity({exec_all, _, _} = Entry) -> Entry;
 identity({setting, Key, _, _}) -> {setting, Key};
 identity({unset, Key, _}) -> {setting, Key}.
 
--spec recorded({exec_all, binary()} | {setting, atom()}) -> [{pos_integer(), entry()}].
+-spec recorded({exec_all, py_everywhere:scope(), binary()} | {setting, atom()}) -> [{pos_integer(), entry()}].
 recorded(Identity) ->
     Entries = case ets:whereis(?TABLE) of undefined -> []; Table -> ets:tab2list(Table) end,
     [Row || {_, Entry} = Row <- Entries, identity(Entry) =:= Identity].

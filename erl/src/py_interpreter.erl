@@ -27,7 +27,7 @@ find(Config) ->
         {ok, Path} ->
             case run(Path, Config) of
                 {ok, Output} -> enters(Config, judge(Path, Output));
-                {error, Reason} -> {error, {no_python, text("could not run ~ts: ~ts" ++ ?HINT, [Path, Reason])}}
+                {error, Reason} -> {error, {no_python, not_run(Path, Reason)}}
             end;
         {error, Reason} ->
             {error, {no_python, Reason}}
@@ -44,15 +44,48 @@ locate(#{python := undefined, venv := Venv}) ->
 locate(#{python := Python}) ->
     case filelib:is_dir(Python) of
         true -> venv(Python, "python");
-        false -> on_path(Python)
+        false -> interpreter(Python)
+    end.
+
+%% What an interpreter is that cannot be executed may be known.
+-spec interpreter(file:filename_all()) -> {ok, file:filename_all()} | {error, string()}.
+interpreter(Python) ->
+    case {on_path(Python), base_gone(Python)} of
+        {{error, _}, {true, Text}} -> {error, Text};
+        {Found, _} -> Found
     end.
 
 -spec venv(file:filename_all(), string()) -> {ok, file:filename_all()} | {error, string()}.
 venv(Dir, Origin) ->
     Python = filename:join([Dir, "bin", "python"]),
-    case filelib:is_regular(Python) of
-        true -> {ok, Python};
-        false -> {error, text("~ts is ~ts, which is no virtual environment: there is no ~ts" ++ ?HINT, [Origin, Dir, Python])}
+    case {filelib:is_regular(Python), base_gone(Python)} of
+        {true, _} -> {ok, Python};
+        {false, {true, Text}} -> {error, Text};
+        {false, false} -> {error, text("~ts is ~ts, which is no virtual environment: there is no ~ts" ++ ?HINT, [Origin, Dir, Python])}
+    end.
+
+-spec not_run(file:filename_all(), string()) -> string().
+not_run(Path, Reason) ->
+    case base_gone(Path) of
+        {true, Text} -> Text;
+        false -> text("could not run ~ts: ~ts" ++ ?HINT, [Path, Reason])
+    end.
+
+%% Whether an interpreter is that of a virtual environment whose Python was removed.
+-spec base_gone(file:filename_all()) -> false | {true, string()}.
+base_gone(Path) ->
+    Dir = filename:dirname(filename:dirname(Path)),
+    case file:read_file(filename:join(Dir, "pyvenv.cfg")) of
+        {ok, Config} ->
+            case re:run(Config, "^home\\s*=\\s*(.*?)\\s*$", [multiline, {capture, all_but_first, binary}]) of
+                {match, [Home]} ->
+                    Gone = "the virtual environment ~ts is of a Python that is gone: there is no ~ts. Make it anew with `python3 -m venv --clear'",
+                    not filelib:is_dir(Home) andalso {true, text(Gone ++ ?HINT, [Dir, Home])};
+                nomatch ->
+                    false
+            end;
+        {error, _} ->
+            false
     end.
 
 %% With both options the interpreter enters the environment of another, which must be of its minor version.

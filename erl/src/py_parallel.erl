@@ -22,7 +22,7 @@
 run(Calls, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, Name}} ->
-            case py_pool:ensure(case Name of undefined -> parallel; _ -> Name end) of
+            case py_pool:ensure(case Name of undefined -> py_pools_of:of_request({calls, Calls}, parallel); _ -> Name end) of
                 {ok, Pool} -> run(Pool, Calls, Timeout, Flags);
                 {error, _} = Error -> Error
             end;

@@ -2,7 +2,8 @@
 %%
 %% `default' serves what names no pool, `parallel' serves `py:parallel/1' and starts at its first use; others
 %% are started with {@link start_pool/2} or by option `pools'. The server decides how many workers there are; no request passes
-%% through it: the native pool is found in `persistent_term' under `{py_pool, Name}', written once per start.
+%% through it: the native pool is found in `persistent_term' under `{py_pool, Name}', written once per start, for pool `default' with
+%% the table of {@link py_pools_of} if there is one.
 -module(py_pool).
 
 -behaviour(gen_server).
@@ -19,6 +20,7 @@
 -type spec() :: #{
     num_workers := pos_integer(),
     inline_budget_us := non_neg_integer(),
+    pools_of := py_pools_of:table(),
     segments := auto | named,
     interpreter := py_interpreter:interpreter(),
     host := file:filename_all(),
@@ -203,7 +205,10 @@ ensure_started(Name) ->
 %% @private
 -spec native(atom()) -> py_nif:pool() | undefined.
 native(Name) ->
-    persistent_term:get({py_pool, Name}, undefined).
+    case persistent_term:get({py_pool, Name}, undefined) of
+        {_PoolsOf, Pool} -> Pool;
+        Pool -> Pool
+    end.
 
 %% @private
 -spec spec(atom()) -> spec().
@@ -297,7 +302,7 @@ workers() ->
         _ -> ets:tab2list(?WORKERS)
     end.
 
-%% @private Workers of the common pools that have applied the log of py_exec_log.
+%% @private Workers that have applied the log of py_exec_log.
 -spec joined() -> [{non_neg_integer(), atom(), py_nif:worker()}].
 joined() ->
     [{Id, Pool, Worker} || {Id, Pool, Worker, true, _} <- workers(), Worker =/= undefined].
@@ -336,7 +341,7 @@ start_link(Name, Spec) ->
 
 %% @private
 -spec init({atom(), spec()}) -> {ok, #state{}}.
-init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
+init({Name, #{num_workers := Size, inline_budget_us := Budget, pools_of := PoolsOf} = Spec}) ->
     Running = length(supervisor:which_children(workers_sup(Name))),
     Native =
         case native(Name) of
@@ -345,7 +350,7 @@ init({Name, #{num_workers := Size, inline_budget_us := Budget} = Spec}) ->
                 Pool;
             undefined ->
                 New = py_nif:pool_new(Name, #{inline_budget_us => Budget}),
-                ok = persistent_term:put({py_pool, Name}, New),
+                ok = persistent_term:put({py_pool, Name}, case map_size(PoolsOf) of 0 -> New; _ -> {PoolsOf, New} end),
                 New
         end,
     true = ets:insert(?POOLS, [{{server, Name}, self()}, {{spec, Name}, Spec}]),

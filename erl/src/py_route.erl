@@ -1,8 +1,9 @@
-%% @doc Where work goes: the worker that the calling process is bound or tied to, the pool that an option names, or pool `default'.
+%% @doc Where work goes: the worker that the calling process is bound or tied to, the pool that an option names, the one that
+%% {@link py_pools_of} has for it, or pool `default'.
 -module(py_route).
 
--export([sync/1, sync/2, sync/4, async/2, cast/1, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
--export([on_loop/2, sync_on_loop/2, loop_target/1, loop_worker/2, leave/1, is_own/1]).
+-export([sync/1, sync/2, sync/4, async/2, cast/2, exec/2, untie/0, bound/0, set_bound/1, inherit/1]).
+-export([on_loop/2, on_loop/3, sync_on_loop/2, loop_worker/3, leave/1, is_own/1]).
 -export([stream/3]).
 
 -define(DEFAULT_TIMEOUT, 30000).
@@ -18,6 +19,7 @@ sync(Request) ->
         undefined ->
             case persistent_term:get({py_pool, default}, undefined) of
                 undefined -> {error, not_started};
+                {_PoolsOf, _} -> sync(Request, ?DEFAULT_TIMEOUT, 0, undefined);
                 Pool -> py_request:sync(Pool, Request, ?DEFAULT_TIMEOUT, 0)
             end;
         Lease ->
@@ -43,7 +45,7 @@ sync(Request, Options) ->
 %% @doc As {@link sync/2}, with options that are parsed already.
 -spec sync(py_nif:request(), timeout(), non_neg_integer(), undefined | atom()) -> py:result().
 sync(Request, Timeout, Flags, Name) ->
-    case target(Name) of
+    case target(Name, Request) of
         {own, Target} -> seen(py_request:sync(Target, Request, Timeout, Flags bor py_options:any_handles()));
         {named, Pool} -> py_request:sync(Pool, Request, Timeout, Flags);
         {error, _} = Error -> Error
@@ -54,7 +56,7 @@ sync(Request, Timeout, Flags, Name) ->
 async(Request, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, Name}} ->
-            case target(Name) of
+            case target(Name, Request) of
                 {own, Target} -> sent(py_request:async(Target, Request, Timeout, Flags bor py_options:any_handles()));
                 {named, Pool} -> sent(py_request:async(Pool, Request, Timeout, Flags));
                 {error, Reason} -> py_request:refused(Reason)
@@ -67,9 +69,14 @@ async(Request, Options) ->
 %% is bound or tied to, or of pool `async'.
 -spec on_loop(py_nif:request(), py:options()) -> reference().
 on_loop(Request, Options) ->
+    on_loop(Request, Request, Options).
+
+%% @doc As {@link on_loop/2}, where the pool is that of other work, for which the request stands.
+-spec on_loop(py_nif:request(), py_pools_of:work(), py:options()) -> reference().
+on_loop(Request, Work, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, Name}} ->
-            case loop_target(Name) of
+            case loop_target(Name, Work) of
                 {ok, Target, More} -> sent(py_request:async(Target, Request, py_result, Timeout, Flags bor More));
                 {error, Reason} -> py_request:refused(Reason)
             end;
@@ -82,7 +89,7 @@ on_loop(Request, Options) ->
 sync_on_loop(Request, Options) ->
     case py_options:parse(Options) of
         {ok, {Timeout, Flags, Name}} ->
-            case loop_target(Name) of
+            case loop_target(Name, Request) of
                 {ok, Target, More} -> seen(py_request:sync(Target, Request, Timeout, Flags bor More));
                 {error, _} = Error -> Error
             end;
@@ -90,13 +97,13 @@ sync_on_loop(Request, Options) ->
             Error
     end.
 
-%% @doc Where work of an event loop goes, and the flags that it needs there.
--spec loop_target(undefined | atom()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
-loop_target(Name) ->
+%% Where work of an event loop goes, and the flags that it needs there.
+-spec loop_target(undefined | atom(), py_pools_of:work()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
+loop_target(Name, Work) ->
     Async = py_options:async(),
     case {Name, own()} of
         {undefined, undefined} ->
-            case py_pool:ensure(async) of
+            case py_pool:ensure(py_pools_of:of_request(Work, async)) of
                 {ok, Pool} -> {ok, Pool, Async bor py_options:any_handles()};
                 {error, _} = Error -> Error
             end;
@@ -109,21 +116,30 @@ loop_target(Name) ->
             end
     end.
 
-%% @doc As {@link loop_target/1}, one worker, to be left with {@link leave/1}; waits for one if there is none.
--spec loop_worker(undefined | atom(), timeout()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
-loop_worker(Name, Timeout) ->
-    case {Name, own(), loop_target(Name)} of
-        {undefined, Lease, {ok, Lease, _} = Found} -> Found;
-        {_, _, {ok, Pool, Flags}} -> one_of(py_nif:tie(Pool), case Name of undefined -> async; _ -> Name end, Timeout, Flags);
-        {_, _, {error, _} = Error} -> Error
+%% @doc The worker for work of an event loop, and the flags that it needs there, to be left with {@link leave/1}; waits for one if there is none.
+-spec loop_worker(undefined | atom(), py_pools_of:work(), timeout()) -> {ok, py_nif:target(), non_neg_integer()} | {error, term()}.
+loop_worker(Name, Work, Timeout) ->
+    case {Name, own(), loop_target(Name, Work)} of
+        {undefined, Lease, {ok, Lease, _} = Found} ->
+            Found;
+        {_, _, {ok, Pool, Flags}} ->
+            Chosen = case Name of undefined -> py_pools_of:of_request(Work, async); _ -> Name end,
+            one_of(py_nif:tie(Pool), Chosen, Timeout, Flags);
+        {_, _, {error, _} = Error} ->
+            Error
     end.
 
 one_of({ok, Tie}, _Name, _Timeout, Flags) ->
     {ok, Tie, Flags};
-one_of({error, no_worker}, Name, Timeout, _Flags) ->
+one_of({error, no_worker}, Name, Timeout, Flags) ->
     case py_pool:await_worker(Name, Timeout) of
-        ok -> loop_worker(Name, Timeout);
-        {error, _} = Error -> Error
+        ok ->
+            case py_pool:ensure(Name) of
+                {ok, Pool} -> one_of(py_nif:tie(Pool), Name, Timeout, Flags);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 %% @doc Ends the tie of {@link loop_worker/2}, unless it is the calling process's own.
@@ -149,18 +165,28 @@ sent({Ref, {refused, Reason}}) ->
 %% @doc Submits a request whose items come as messages.
 -spec stream(py_nif:request(), pos_integer() | infinity, py_options:parsed()) -> {ok, reference()} | {error, py:reason()}.
 stream(Request, Credit, {Timeout, Flags, Name}) ->
-    case target(Name) of
+    case target(Name, Request) of
         {own, Target} -> seen(py_request:stream(Target, Request, Credit, Timeout, Flags bor py_options:any_handles()));
         {named, Pool} -> py_request:stream(Pool, Request, Credit, Timeout, Flags);
         {error, _} = Error -> Error
     end.
 
-%% @doc Submits a request whose outcome nobody wants.
--spec cast(py_nif:request()) -> ok | {error, term()}.
-cast(Request) ->
-    case target(undefined) of
-        {own, Target} -> seen(py_request:cast(Target, Request, py_options:any_handles()));
-        {error, _} = Error -> Error
+%% @doc Submits a request whose outcome nobody wants. It has no deadline.
+-spec cast(py_nif:request(), py:options()) -> ok | {error, term()}.
+cast(_Request, #{timeout := _}) ->
+    {error, {bad_option, timeout}};
+cast(_Request, Options) when not is_map(Options) ->
+    {error, {badarg, options}};
+cast(Request, Options) ->
+    case py_options:parse(Options) of
+        {ok, {_Timeout, Flags, Name}} ->
+            case target(Name, Request) of
+                {own, Target} -> seen(py_request:cast(Target, Request, Flags bor py_options:any_handles()));
+                {named, Pool} -> py_request:cast(Pool, Request, Flags);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 %% @doc As {@link sync/2}; unless the options name a pool, the calling process keeps going to the worker from here on.
@@ -181,14 +207,10 @@ exec(Request, Options) ->
 %% What the calling process is bound or tied to, from here on if it was not yet.
 -spec tie(timeout()) -> {ok, py_nif:target()} | {error, py:reason()}.
 tie(Timeout) ->
-    case target(undefined) of
-        {own, Target} ->
-            case own() of
-                undefined -> tie(py_nif:tie(Target), Timeout);
-                Lease -> {ok, Lease}
-            end;
-        {error, _} = Error ->
-            Error
+    case {own(), py_pool:native(default)} of
+        {undefined, undefined} -> {error, not_started};
+        {undefined, Pool} -> tie(py_nif:tie(Pool), Timeout);
+        {Lease, _} -> {ok, Lease}
     end.
 
 -spec tie({ok, py_nif:lease()} | {error, no_worker}, timeout()) -> {ok, py_nif:target()} | {error, py:reason()}.
@@ -230,20 +252,31 @@ inherit(Worker) ->
     _ = put(?AFFINITY, Worker),
     ok.
 
--spec target(undefined | atom()) -> {own, py_nif:target()} | {named, py_nif:pool()} | {error, term()}.
-target(undefined) ->
+-spec target(undefined | atom(), py_nif:request()) -> {own, py_nif:target()} | {named, py_nif:pool()} | {error, term()}.
+target(undefined, Request) ->
     case own() of
         undefined ->
             case persistent_term:get({py_pool, default}, undefined) of
                 undefined -> {error, not_started};
+                {PoolsOf, Pool} -> preferred(py_pools_of:pool(Request, PoolsOf), Pool);
                 Pool -> {own, Pool}
             end;
         Lease ->
             {own, Lease}
     end;
-target(Name) ->
+target(Name, _Request) ->
     case py_pool:ensure(Name) of
         {ok, Pool} -> {named, Pool};
+        {error, _} = Error -> Error
+    end.
+
+%% As with pool `default', objects among the arguments lead elsewhere.
+-spec preferred(undefined | atom(), py_nif:pool()) -> {own, py_nif:pool()} | {error, term()}.
+preferred(undefined, Default) ->
+    {own, Default};
+preferred(Name, _Default) ->
+    case py_pool:ensure(Name) of
+        {ok, Pool} -> {own, Pool};
         {error, _} = Error -> Error
     end.
 

@@ -166,15 +166,12 @@ next_step(#data{setup = [Step | Rest], worker = Worker} = Data) ->
             ok = py_request:cancel(Ref),
             step_failed(Step, Reason, Data#data{setup = Rest})
     end;
-next_step(#data{setup = [], pool = Pool} = Data) ->
-    case py_everywhere:is_common(Pool) of
-        true -> read_on(Data);
-        false -> serve(Data)
-    end.
+next_step(#data{setup = []} = Data) ->
+    read_on(Data).
 
 -spec read_on(#data{}) -> gen_statem:event_handler_result(atom()).
-read_on(#data{id = Id, log_number = Number} = Data) ->
-    case py_exec_log:after_number(Number) of
+read_on(#data{id = Id, pool = Pool, log_number = Number} = Data) ->
+    case py_exec_log:after_number(Pool, Number) of
         {Number, []} ->
             case py_exec_log:join(Id, Number) of
                 joined -> serve(Data);

@@ -66,7 +66,7 @@ describe({asgi, Module, Callable}) -> text("start of ~ts.~ts (option preload)", 
 describe({preload, _}) -> "the code of option preload";
 describe({preload_file, Path}) -> text("~ts (option preload)", [Path]);
 describe({loop, Loop, _}) -> text("start of the event loop (option loop => ~ts)", [Loop]);
-describe({replay, {exec_all, Code}}) -> text("exec_all of ~ts", [Code]);
+describe({replay, {exec_all, _, Code}}) -> text("exec_all of ~ts", [Code]);
 describe({replay, Entry}) -> text("the setting of ~ts", [element(2, Entry)]).
 
 %% @doc A reason for people.

@@ -13,7 +13,7 @@ other_pythons() {
     {
         for dir in $(echo "$PATH" | tr : ' ') "$HOME"/.pyenv/versions/*/bin; do
             for python in "$dir"/python3 "$dir"/python3.[0-9] "$dir"/python3.[0-9][0-9]; do
-                [ ! -x "$python" ] || supported_python "$python"
+                [ ! -x "$python" ] || supported_python "$python" || :
             done
         done
     } | sort -u | grep -vx "$except"

@@ -10,7 +10,7 @@ all() ->
     [
         calls, streams, event_loops, contexts, all_workers, code_of_a_pool, code_of_no_pool, casts, no_such_pool,
         pools_of_calls, pools_of_many_calls, pools_of_preferences, pools_of_no_pool, pools_of_server, without_pools_of,
-        oldest_and_newest, environments, plain_interpreters, base_gone
+        oldest_and_newest, environments, plain_interpreters, relative_paths, too_old, base_gone
     ].
 
 init_per_suite(Config) ->
@@ -400,6 +400,42 @@ plain_interpreters(Config) ->
 
 interpreter_of(Dir) ->
     filename:join([Dir, "bin", "python"]).
+
+%% covers: config:python
+relative_paths(Config) ->
+    [{_, Python} | _] = py_test:pythons(),
+    Dir = venv(Config, "relative", Python, []),
+    {ok, Before} = file:get_cwd(),
+    ok = file:set_cwd(filename:dirname(Dir)),
+    Name = filename:basename(Dir),
+    [
+        begin
+            ok = py_pool:start_pool(relative, #{num_workers => 1, python => Path}),
+            {ok, Prefix} = py:eval(<<"__import__('sys').prefix">>, #{}, #{pool => relative}),
+            ?assertEqual(Dir, unicode:characters_to_list(Prefix)),
+            ok = py_pool:stop_pool(relative)
+        end
+     || Path <- [Name, filename:join([Name, "bin", "python"]), list_to_binary(filename:join([".", Name, "bin", "python"]))]
+    ],
+    ok = file:set_cwd(Before).
+
+%% Interpreters of the machine that are too old say so, as far back as there are any.
+%% covers: config:python, guarantee:versions
+too_old(_) ->
+    Versions = filename:join(os:getenv("HOME", "/"), ".pyenv/versions"),
+    case [Python || Python <- filelib:wildcard(filename:join(Versions, "{2.*,3.[0-8].*}/bin/python"))] of
+        [] ->
+            {skip, "no Python older than 3.9 under pyenv"};
+        Old ->
+            [
+                begin
+                    {error, {no_python, Reason}} = py_pool:start_pool(old, #{num_workers => 1, python => Python}),
+                    [?assertNotEqual({Word, Reason, nomatch}, {Word, Reason, string:find(Reason, Word)}) || Word <- [Python, "3.9 or later is needed"]]
+                end
+             || Python <- Old
+            ],
+            ok
+    end.
 
 %% A virtual environment whose Python was removed says so, whether its interpreter was linked or copied.
 %% covers: config:python, config:venv

@@ -47,10 +47,11 @@ locate(#{python := Python}) ->
         false -> interpreter(Python)
     end.
 
-%% What an interpreter is that cannot be executed may be known.
+%% A name is looked for on the PATH, a path is one from the current directory. What an interpreter is that cannot be executed may be known.
 -spec interpreter(file:filename_all()) -> {ok, file:filename_all()} | {error, string()}.
 interpreter(Python) ->
-    case {on_path(Python), base_gone(Python)} of
+    Path = case filename:split(Python) of [_] -> Python; _ -> filename:absname(Python) end,
+    case {on_path(Path), base_gone(Path)} of
         {{error, _}, {true, Text}} -> {error, Text};
         {Found, _} -> Found
     end.

@@ -116,7 +116,7 @@ script() ->
     "    free = 1 if sysconfig.get_config_var('Py_GIL_DISABLED') else 0\n"
     "print('\\n'.join(['" ?MARK "', '%d %d %d' % tuple(v[:3]), platform.python_implementation(),"
     " '64' if sys.maxsize > 2 ** 32 else '32', str(free), sys.executable or '', sys.prefix, ' '.join(sys.version.split()),"
-    " sys.base_prefix, sys.base_exec_prefix, sys.exec_prefix] + sys.path))\n".
+    " getattr(sys, 'base_prefix', ''), getattr(sys, 'base_exec_prefix', ''), sys.exec_prefix] + sys.path))\n".
 
 -spec run(file:filename_all(), py_config:pool_config()) -> {ok, binary()} | {error, string()}.
 run(Path, Config) ->

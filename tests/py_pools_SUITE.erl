@@ -10,7 +10,7 @@ all() ->
     [
         calls, streams, event_loops, contexts, all_workers, code_of_a_pool, code_of_no_pool, casts, no_such_pool,
         pools_of_calls, pools_of_many_calls, pools_of_preferences, pools_of_no_pool, pools_of_server, without_pools_of,
-        oldest_and_newest, environments, plain_interpreters, relative_paths, too_old, base_gone
+        oldest_and_newest, environments, ensure_venv_of_other, plain_interpreters, relative_paths, too_old, base_gone
     ].
 
 init_per_suite(Config) ->
@@ -377,6 +377,27 @@ venv(Config, Name, Python, Options) ->
     Dir = filename:join([proplists:get_value(priv_dir, Config), Name ++ "-" ++ filename:basename(filename:dirname(filename:dirname(Python)))]),
     "" = os:cmd(lists:flatten(lists:join(" ", [Python, "-m", "venv", "--without-pip"] ++ Options ++ [Dir]))),
     Dir.
+
+%% covers: py:ensure_venv/3, config:venv
+ensure_venv_of_other(Config) ->
+    [
+        begin
+            Dir = filename:join(proplists:get_value(priv_dir, Config), "ensured-" ++ Version),
+            ok = py:ensure_venv(Dir, [], #{python => Python}),
+            ok = py:ensure_venv(Dir, [], #{python => list_to_binary(Python)}),
+            {ok, #{active := Active} = Info} = py:venv_info(),
+            ?assert(not Active orelse maps:get(venv_path, Info) =/= list_to_binary(Dir)),
+            ok = py_pool:start_pool(ensured, #{num_workers => 1, python => Dir}),
+            {ok, {V, Prefix}} = py:eval(<<"(__import__('platform').python_version(), __import__('sys').prefix)">>, #{}, #{pool => ensured}),
+            ?assertEqual({Version, Dir}, {binary_to_list(V), binary_to_list(Prefix)}),
+            ok = py_pool:stop_pool(ensured)
+        end
+     || {Version, Python} <- lists:usort([hd(py_test:pythons()), lists:last(py_test:pythons())])
+    ],
+    Nowhere = filename:join(proplists:get_value(priv_dir, Config), "nowhere"),
+    {error, {no_python, _}} = py:ensure_venv(Nowhere, [], #{python => "/no/such/python"}),
+    {error, {bad_option, python}} = py:ensure_venv(Nowhere, [], #{python => 3}),
+    false = filelib:is_file(Nowhere).
 
 %% Interpreters of every version, and their virtual environments, linked and copied, are what they are under `python'.
 %% covers: config:python, guarantee:versions

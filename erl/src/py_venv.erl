@@ -20,9 +20,12 @@
 -type requirements() :: [string() | binary()] | {file, path()} | path().
 %% Requirements as pip has them, or the path of a file of them.
 -type options() :: #{
-    timeout => timeout(), installer => auto | uv | pip, args => [string() | binary()], activate => boolean(), force => boolean()
+    timeout => timeout(), installer => auto | uv | pip, args => [string() | binary()], python => file:filename_all(), activate => boolean(),
+    force => boolean()
 }.
-%% `args' go to the installer, `force' installs even if the same was installed before. The timeout is 5 minutes, unless given.
+%% `args' go to the installer, `python' is the interpreter to make it with instead of that of pool `default', for a pool of that; it is not
+%% activated then unless that is asked for. `force' installs even if the same was installed before. The timeout is 5
+%% minutes, unless given.
 %% @doc Enters an environment in every worker.
 -spec activate(path()) -> ok | py_everywhere:failure().
 activate(Path) ->
@@ -147,26 +150,46 @@ bytes(Path) -> unicode:characters_to_binary(Path).
 %% calling process only.
 -spec ensure(path(), requirements(), options()) -> ok | py_everywhere:failure().
 ensure(Path, Requirements, Options0) ->
-    Defaults = #{timeout => ?ENSURE_TIMEOUT, installer => auto, args => [], activate => true, force => false},
     case {directory(Path), required(Requirements), options(Options0), py_pool:native(default)} of
         {error, _, _, _} -> {error, {badarg, path}};
         {_, {error, _} = Error, _, _} -> Error;
         {_, _, {error, _} = Error, _} -> Error;
         {_, _, _, undefined} -> {error, not_started};
         {{ok, Dir}, {ok, Arguments, Contents}, ok, _} ->
-            #{interpreter := #{version := {Major, Minor, _} = Version}} = py_pool:spec(default),
-            #{args := Args} = Options = maps:merge(Defaults, Options0),
-            Stamp = stamp({Major, Minor, Arguments, Contents, Args}),
-            case is_there(Dir, Version, Stamp, Options) of
-                true -> entered(Dir, present, Options);
-                false ->
-                    case make(Dir, Stamp, Arguments, Options) of
-                        ok -> entered(Dir, made, Options);
-                        invalid -> {error, {invalid_venv, Path}};
-                        {error, _} = Error -> Error
-                    end
+            Defaults = #{
+                timeout => ?ENSURE_TIMEOUT, installer => auto, args => [], activate => not is_map_key(python, Options0), force => false
+            },
+            Options = maps:merge(Defaults, Options0),
+            case maker(Options) of
+                {ok, Spec} -> ensure(Path, Dir, Arguments, Contents, Spec, Options);
+                {error, _} = Error -> Error
             end
     end.
+
+-spec ensure(path(), binary(), [binary()], [binary()], py_pool:spec(), options()) -> ok | py_everywhere:failure().
+ensure(Path, Dir, Arguments, Contents, #{interpreter := #{version := {Major, Minor, _} = Version}} = Spec, #{args := Args} = Options) ->
+    Stamp = stamp({Major, Minor, Arguments, Contents, Args}),
+    case is_there(Dir, Version, Stamp, Options) of
+        true ->
+            entered(Dir, present, Options);
+        false ->
+            case make(Dir, Stamp, Arguments, Spec, Options) of
+                ok -> entered(Dir, made, Options);
+                invalid -> {error, {invalid_venv, Path}};
+                {error, _} = Error -> Error
+            end
+    end.
+
+%% Pool `default', with the interpreter that makes the environment.
+-spec maker(options()) -> {ok, py_pool:spec()} | {error, py_interpreter:reason()}.
+maker(#{python := Python}) ->
+    Spec = py_pool:spec(default),
+    case py_interpreter:find(Spec#{python := Python, venv := undefined}) of
+        {ok, Interpreter} -> {ok, Spec#{interpreter := Interpreter}};
+        {error, _} = Error -> Error
+    end;
+maker(_) ->
+    {ok, py_pool:spec(default)}.
 
 -spec entered(binary(), present | made, options()) -> ok | py_everywhere:failure().
 entered(_Dir, _, #{activate := false}) ->
@@ -231,12 +254,13 @@ options(_) ->
 option(timeout, T) -> T =:= infinity orelse (is_integer(T) andalso T >= 0 andalso T =< 16#ffffffff);
 option(installer, I) -> lists:member(I, [auto, uv, pip]);
 option(args, L) -> is_list(L) andalso lists:all(fun(A) -> text(A) =/= error end, L);
+option(python, P) -> directory(P) =/= error andalso not is_atom(P);
 option(activate, B) -> is_boolean(B);
 option(force, B) -> is_boolean(B);
 option(_, _) -> false.
 
--spec make(binary(), binary(), [binary()], options()) -> ok | invalid | {error, py:reason()}.
-make(Dir, Stamp, Requirements, #{timeout := Timeout, installer := Installer, args := Args, force := Force}) ->
+-spec make(binary(), binary(), [binary()], py_pool:spec(), options()) -> ok | invalid | {error, py:reason()}.
+make(Dir, Stamp, Requirements, Spec, #{timeout := Timeout, installer := Installer, args := Args, force := Force}) ->
     case {os:find_executable("uv"), Installer} of
         {false, uv} ->
             {error, {venv_failed, "there is no uv on the PATH"}};
@@ -247,12 +271,11 @@ make(Dir, Stamp, Requirements, #{timeout := Timeout, installer := Installer, arg
                     ["--uv=" ++ Uv || Uv =/= false, Installer =/= pip] ++
                     Requirements ++
                     [<<"--option=", Text/binary>> || Arg <- Args, {ok, Text} <- [text(Arg)]],
-            run(Arguments, Timeout)
+            run(Arguments, Spec, Timeout)
     end.
 
--spec run([string() | binary()], timeout()) -> ok | invalid | {error, py:reason()}.
-run(Arguments, Timeout) ->
-    #{interpreter := #{executable := Python}} = Spec = py_pool:spec(default),
+-spec run([string() | binary()], py_pool:spec(), timeout()) -> ok | invalid | {error, py:reason()}.
+run(Arguments, #{interpreter := #{executable := Python}} = Spec, Timeout) ->
     Script = filename:join(filename:dirname(py_nif:library()), "make_venv.py"),
     Settings = [
         {args, ["-I", filename:absname(Script) | Arguments]}, {env, py_interpreter:environment(Spec)},

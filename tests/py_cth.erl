@@ -1,16 +1,26 @@
 %% What every suite shares: a case that fails says what the node was doing, and a suite ends with nothing left.
 %%
-%% A case must leave no message of ours in its mailbox. After the end of a suite the application must have stopped and have left
+%% A case must leave no message of ours in its mailbox, and no worker may break the protocol unless that is what is tested. After the end of a suite the application must have stopped and have left
 %% nothing in flight, no thread and no segment.
 -module(py_cth).
 
 -export([init/2, pre_init_per_testcase/4, pre_end_per_testcase/4, post_end_per_testcase/5, on_tc_fail/4, on_tc_skip/4, post_end_per_suite/4]).
+-export([log/2]).
+
+%% Suites whose workers write what no honest one does.
+-define(ATTACKS, [py_codec_SUITE, py_handle_SUITE, py_hostile_SUITE]).
 
 %% Who reports that a case hangs (one process for all, so that cases may count processes), and the suite and case of the last report.
--record(state, {watchdog, reported = none}).
+-record(state, {watchdog, reported = none, broken}).
 
 init(_Id, _Options) ->
-    {ok, #state{watchdog = spawn(fun watch/0)}}.
+    Broken = counters:new(1, []),
+    ok = logger:add_handler(?MODULE, ?MODULE, #{level => error, config => Broken}),
+    {ok, #state{watchdog = spawn(fun watch/0), broken = Broken}}.
+
+%% A handler of logger: counts the workers that break the protocol.
+log(#{msg := {"~ts broke the protocol: ~ts", _}}, #{config := Broken}) -> counters:add(Broken, 1, 1);
+log(_, _) -> ok.
 
 %% What a case that hangs waits for must be seen before its time is over: then its process is ended, and its work with it.
 pre_init_per_testcase(Suite, Case, Config, #state{watchdog = Watchdog} = State) ->
@@ -44,10 +54,13 @@ pre_end_per_testcase(Suite, Case, Config, State) ->
         _ -> {Config, State}
     end.
 
-post_end_per_testcase(_Suite, _Case, _Config, Return, State) ->
+post_end_per_testcase(Suite, _Case, _Config, Return, #state{broken = Broken} = State) ->
     ok = unwatch(State),
+    Count = counters:get(Broken, 1),
+    ok = counters:put(Broken, 1, 0),
     case [Message || Message <- py_test:mailbox(), is_ours(Message)] of
-        [] -> {Return, State};
+        [] when Count =:= 0 -> {Return, State};
+        [] -> {case lists:member(Suite, ?ATTACKS) of true -> Return; false -> failed(Return, {broke_the_protocol, Count}) end, State};
         Left -> {failed(Return, {left_in_mailbox, Left}), State}
     end.
 

@@ -209,12 +209,7 @@ fn origin(incarnation: &Incarnation, id: u64, waits: bool) -> Origin {
         }
         match state {
             State::Live => {
-                if entry.word.transition(generation, State::Live, State::Moving).is_err() {
-                    continue;
-                }
-                if entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
-                    // It was moved to another worker: this one never started it.
-                    let _ = entry.word.transition(generation, State::Moving, State::Live);
+                if !entry.seize(generation, incarnation.serial()) {
                     continue;
                 }
                 // SAFETY: we own the MOVING state.

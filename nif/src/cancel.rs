@@ -110,7 +110,7 @@ pub fn end_binding(env: EnvPtr, incarnation: &Arc<Incarnation>, number: u64) {
             let belongs = belongs(entry, incarnation, number);
             match state {
                 State::Live if belongs => {
-                    if entry.word.transition(generation, State::Live, State::Moving).is_err() {
+                    if !entry.seize(generation, incarnation.serial()) {
                         continue;
                     }
                     // SAFETY: we won LIVE -> MOVING.
@@ -174,7 +174,7 @@ fn is_running(incarnation: &Incarnation, entry: &Entry) -> bool {
         let (generation, state) = entry.word.load();
         match state {
             State::Cancelled => return true,
-            State::Live if entry.word.transition(generation, State::Live, State::Moving).is_ok() => {
+            State::Live if entry.seize(generation, incarnation.serial()) => {
                 // SAFETY: we own the MOVING state.
                 let body = unsafe { entry.body() };
                 let started = incarnation.has_started(body.position) && !body.is_parked();

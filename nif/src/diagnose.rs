@@ -105,7 +105,7 @@ fn request(env: EnvPtr, entry: &Entry, incarnations: &[Arc<Incarnation>]) -> Raw
         ("binding", beam::uint(env, entry.binding.load(Ordering::Relaxed))),
     ];
     // Nobody holds a LIVE entry for longer than the copy of its fields takes here.
-    if state != State::Live || entry.word.transition(generation, State::Live, State::Moving).is_err() {
+    if state != State::Live || !entry.seize(generation, serial) {
         return beam::map(env, head);
     }
     // SAFETY: we own the MOVING state.

@@ -179,15 +179,13 @@ fn caller_of(incarnation: &Incarnation, id: u64) -> Option<ErlNifPid> {
         }
         match state {
             State::Live => {
-                if entry.word.transition(generation, State::Live, State::Moving).is_err() {
+                if !entry.seize(generation, incarnation.serial()) {
                     continue;
                 }
-                let ours = entry.incarnation.load(Ordering::Relaxed) == incarnation.serial();
                 // SAFETY: we own the MOVING state.
                 let body = unsafe { entry.body() };
                 // SAFETY: whoever made a request other than a cast pending stored its caller.
-                let caller =
-                    (ours && body.reply_to != slab::ReplyTo::Cast).then(|| unsafe { body.caller.assume_init() });
+                let caller = (body.reply_to != slab::ReplyTo::Cast).then(|| unsafe { body.caller.assume_init() });
                 let _ = entry.word.transition(generation, State::Moving, State::Live);
                 return caller;
             }

@@ -225,6 +225,11 @@ fn reply(scheduler: EnvPtr, incarnation: &Arc<Incarnation>, header: &Header, pay
                 if entry.word.transition(generation, State::Live, State::Delivering).is_err() {
                     continue;
                 }
+                if entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
+                    // Answered without having been started, and moved meanwhile.
+                    let _ = entry.word.transition(generation, State::Delivering, State::Live);
+                    return Err(Corrupt("correlation id"));
+                }
                 // SAFETY: we won the entry.
                 let body = unsafe { entry.body() };
                 estimate::record(body.estimate, header.service_ns);

@@ -129,6 +129,19 @@ impl Entry {
         unsafe { &mut *self.handed.get() }
     }
 
+    /// Wins LIVE -> MOVING while the request is with this incarnation. One that moves to another worker keeps its generation, so
+    /// that who has published or met it here before has to look again: position and start word are those of its worker.
+    pub fn seize(&self, generation: u32, serial: u64) -> bool {
+        if self.word.transition(generation, State::Live, State::Moving).is_err() {
+            return false;
+        }
+        let here = self.incarnation.load(Ordering::Relaxed) == serial;
+        if !here {
+            let _ = self.word.transition(generation, State::Moving, State::Live);
+        }
+        here
+    }
+
     /// Leaves an answer with the watching caller. Returns false if it does not watch any more.
     ///
     /// The slot is written in MOVING: by then the caller may have taken its result from the cell and used the entry for

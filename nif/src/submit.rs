@@ -330,8 +330,13 @@ impl Submission<'_> {
         // `publish` ends with a full fence (SYNC POINT: pairs with the one in `Incarnation::advance`): either we see
         // here that the worker was closed, or whoever closed it sees our entry.
         if worker.state() >= CLOSED {
-            let state = if watched { State::Watched } else { State::Live };
-            if entry.word.transition(generation, state, State::Moving).is_ok() {
+            let won = if watched {
+                entry.word.transition(generation, State::Watched, State::Moving).is_ok()
+            } else {
+                // Teardown may have been here, and the request may run in another worker.
+                entry.seize(generation, worker.serial())
+            };
+            if won {
                 // SAFETY: we won the entry back.
                 let position = unsafe { entry.body() }.position;
                 if worker.link().starts(position).decide(position, Side::Node).is_ok() {
@@ -343,6 +348,7 @@ impl Submission<'_> {
                     self.undo(worker, entry);
                     return Err(Missed::Failed(beam::error(self.env, down_reason(self.env, worker))));
                 }
+                let state = if watched { State::Watched } else { State::Live };
                 let _ = entry.word.transition(generation, State::Moving, state);
             }
         }

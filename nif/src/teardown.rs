@@ -71,7 +71,7 @@ fn settle(incarnation: &Arc<Incarnation>) {
             let (generation, state) = entry.word.load();
             match state {
                 State::Live => {
-                    if entry.word.transition(generation, State::Live, State::Moving).is_ok() {
+                    if entry.seize(generation, incarnation.serial()) {
                         move_or_fail(incarnation, entry, generation);
                         break;
                     }
@@ -99,11 +99,8 @@ fn settle(incarnation: &Arc<Incarnation>) {
 /// Queued requests of a worker that takes no new ones move to other workers; what runs stays.
 pub fn move_queued(env: EnvPtr, incarnation: &Arc<Incarnation>) {
     for entry in slab::all() {
-        if entry.incarnation.load(Ordering::Relaxed) != incarnation.serial() {
-            continue;
-        }
         let (generation, state) = entry.word.load();
-        if state != State::Live || entry.word.transition(generation, State::Live, State::Moving).is_err() {
+        if state != State::Live || !entry.seize(generation, incarnation.serial()) {
             continue;
         }
         // SAFETY: we own the MOVING state.
@@ -177,10 +174,10 @@ pub fn republish(env: EnvPtr, pool: &Arc<Pool>, mut parked: Parked) {
         let generation = parked.generation;
         match publish(pool, entry, &parked) {
             Published::To(worker) => {
-                if worker.state() < CLOSED || entry.word.transition(generation, State::Live, State::Moving).is_err() {
+                // Closed between choice and publication, as in `submit`.
+                if worker.state() < CLOSED || !entry.seize(generation, worker.serial()) {
                     return;
                 }
-                // Closed between choice and publication, as in `submit`.
                 // SAFETY: we own the MOVING state.
                 let body = unsafe { entry.body() };
                 if worker.link().starts(body.position).decide(body.position, Side::Node).is_ok() {

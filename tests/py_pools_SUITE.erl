@@ -225,6 +225,7 @@ pools_of_calls(_) ->
     in(yours, py:call(package, 'inner.where', [])),
     in(async, py:await(py:async_call(yours, awhere, []))),
     in(default, py:eval(<<"__import__('mine').where()">>)),
+    {error, _} = py:call(<<255, $., 255>>, <<255>>, []),
     {error, {badarg, _}} = py:call(17, where, []),
     {error, {badarg, _}} = py:call(mine, 17, []).
 

@@ -90,15 +90,18 @@ pool(_, _) ->
 
 call({Module, Function, Args}) -> {call, Module, Function, Args, []};
 call({Module, Function, Args, Kwargs}) -> {call, Module, Function, Args, Kwargs};
-call(Other) -> Other.
+call(_) -> none.
 
 of_module(Module, Table) ->
     case Table of
         #{Module := Pool} ->
             Pool;
         _ ->
-            case string:split(Module, ".", trailing) of
-                [Package, _] -> of_module(Package, Table);
-                _ -> undefined
+            case binary:matches(Module, <<".">>) of
+                [] ->
+                    undefined;
+                Dots ->
+                    {Last, _} = lists:last(Dots),
+                    of_module(binary:part(Module, 0, Last), Table)
             end
     end.

@@ -129,17 +129,9 @@ impl Entry {
         unsafe { &mut *self.handed.get() }
     }
 
-    /// Wins LIVE -> MOVING while the request is with this incarnation. One that moves to another worker keeps its generation, so
-    /// that who has published or met it here before has to look again: position and start word are those of its worker.
+    /// Wins LIVE -> MOVING while the request is with this incarnation.
     pub fn seize(&self, generation: u32, serial: u64) -> bool {
-        if self.word.transition(generation, State::Live, State::Moving).is_err() {
-            return false;
-        }
-        let here = self.incarnation.load(Ordering::Relaxed) == serial;
-        if !here {
-            let _ = self.word.transition(generation, State::Moving, State::Live);
-        }
-        here
+        self.word.seize(generation, &self.incarnation, serial)
     }
 
     /// Leaves an answer with the watching caller. Returns false if it does not watch any more.

@@ -75,6 +75,20 @@ impl EntryWord {
             .map_err(unpack)
     }
 
+    /// Wins `Live` -> `Moving` while the request is with the worker that `worker` names. One that moves to another worker keeps its
+    /// generation, so that who has published or met it there before has to look again: its position and its start word are those
+    /// of the other. Who moves it writes `worker` in `Moving`.
+    pub fn seize(&self, generation: u32, worker: &AtomicU64, expected: u64) -> bool {
+        if self.transition(generation, State::Live, State::Moving).is_err() {
+            return false;
+        }
+        let there = worker.load(Ordering::Relaxed) == expected;
+        if !there {
+            let _ = self.transition(generation, State::Moving, State::Live);
+        }
+        there
+    }
+
     /// Generation and state.
     #[inline]
     pub fn load(&self) -> (u32, State) {

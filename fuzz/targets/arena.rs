@@ -135,7 +135,6 @@ fuzz_target!(|data: &[u8]| {
                 let word = if input.u8() < 16 { input.u64() } else { input.near(BIG_SLOTS as u64 * 3) };
                 side.big_releases.at(input.near(BIG_SLOTS as u64) as usize % BIG_SLOTS).store(word, Relaxed);
                 assert_eq!(side.outbox.in_use(), 0);
-                side.outbox.take_back(input.u64());
             }
         }
     }

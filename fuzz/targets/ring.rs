@@ -3,8 +3,11 @@
 
 use erlang_python_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
-use shm_proto::memory::{Bytes, Words};
-use shm_proto::ring::{Consumer, Producer, PublishError, RingMemory};
+use shm_proto::layout::SLOT;
+use shm_proto::memory::Words;
+use shm_proto::ring::{Consumer, Producer, PublishError, ROOM, RingMemory};
+use shm_proto::segment::Mapping;
+use std::sync::Arc;
 
 const CAPACITY: u64 = 16;
 
@@ -16,8 +19,9 @@ struct Ring {
 
 thread_local! {
     static RING: Ring = {
-        let (commits, slots, head) = (Words::heap(CAPACITY as usize), Bytes::heap(CAPACITY as usize * 64), Words::heap(1));
-        Ring { memory: RingMemory::new(commits.clone(), slots, head.clone()), commits, head }
+        let mapping = Arc::new(Mapping::anonymous(CAPACITY as usize * SLOT).expect("a kilobyte"));
+        let (commits, head) = (Words::new(&mapping, 0, CAPACITY as usize, SLOT), Words::heap(1));
+        Ring { memory: RingMemory::mapped(&mapping, 0, CAPACITY as usize, head.clone()), commits, head }
     };
 }
 
@@ -50,11 +54,11 @@ fn run(ring: &Ring, mut input: Input<'_>) {
                 let head = consumer.head();
                 match consumer.next() {
                     Ok(Some(record)) => {
-                        assert!(record.position() >= head && record.len() <= CAPACITY as usize / 8 * 64);
+                        assert!(record.position() >= head && record.len() <= CAPACITY as usize / 8 * ROOM);
                         out.clear();
                         consumer.copy(&record, &mut out);
                         assert_eq!(out.len(), record.len());
-                        assert_eq!(consumer.copy_to(&record, &mut [0; 64]), 64);
+                        assert_eq!(consumer.copy_to(&record, &mut [0; SLOT]), record.len().min(SLOT));
                         let end = record.end();
                         consumer.release(record);
                         assert_eq!(consumer.head(), end);

@@ -8,7 +8,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        no_names, mappings, seals, environment, environment_of_installers, atoms,
+        no_names, mappings, seals, environment, environment_of_installers, threads_of_libraries, atoms,
         no_library, wrong_library, no_host, wrong_core, two_nodes, two_nodes_with_names
     ].
 
@@ -161,7 +161,10 @@ environment(_) ->
     restore([{"ISOLATION_TEST", false} | Before]).
 
 environ(Env) ->
-    ok = py_pool:start_pool(environment, #{num_workers => 1, env => Env}),
+    environ(Env, 1).
+
+environ(Env, Workers) ->
+    ok = py_pool:start_pool(environment, #{num_workers => Workers, env => Env}),
     %% Of the process, and of a program that it starts.
     {ok, {Environ, Environ}} = py:eval(
         <<"(lambda e: (e(), {k: v for k, v in eval(__import__('subprocess').run([__import__('sys').executable, '-c',"
@@ -183,6 +186,22 @@ restore(Variables) ->
         end
      || {Name, Value} <- Variables
     ].
+
+%% Numerical libraries get the share of a worker, unless somebody has said how many threads they shall start.
+%% covers: config:env
+threads_of_libraries(_) ->
+    Before = [{Name, os:getenv(Name)} || Name <- ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"]],
+    [os:unsetenv(Name) || {Name, _} <- Before],
+    ok = py_test:start([{num_workers, 1}]),
+    Processors = erlang:system_info(logical_processors_available),
+    All = integer_to_binary(Processors),
+    #{<<"OMP_NUM_THREADS">> := All, <<"OPENBLAS_NUM_THREADS">> := All, <<"MKL_NUM_THREADS">> := All} = environ(inherit),
+    #{<<"OMP_NUM_THREADS">> := <<"1">>} = environ(inherit, Processors),
+    true = os:putenv("MKL_NUM_THREADS", "7"),
+    #{<<"OMP_NUM_THREADS">> := <<"3">>, <<"MKL_NUM_THREADS">> := <<"7">>} = Own = environ([{"OMP_NUM_THREADS", "3"}, {"OPENBLAS_NUM_THREADS", false}]),
+    ?assertNot(is_map_key(<<"OPENBLAS_NUM_THREADS">>, Own)),
+    #{<<"MKL_NUM_THREADS">> := All} = environ(clean),
+    restore(Before).
 
 %% The interpreter that is asked for its version, and programs that make environments, get no more.
 %% covers: config:env

@@ -40,7 +40,7 @@ open(Id, Pool, #{host := Host, core := Core, interpreter := #{executable := Pyth
     Cd = case Spec of #{cd := Dir} when Dir =/= undefined -> ["--cd", Dir]; _ -> [] end,
     Args = ["--python", Python, "--core", Core, "--pool", atom_to_binary(Pool), "--id", integer_to_list(Id)]
         ++ Cd ++ py_limits:rlimit_data(Spec) ++ output(Spec, Worker) ++ kept(Spec) ++ py_sandbox:arguments(Spec),
-    Settings = [{args, Args}, {env, py_interpreter:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
+    Settings = [{args, Args}, {env, py_threads:environment(Spec)}, {packet, 2}, nouse_stdio, exit_status, binary, hide],
     Started = #{worker => Worker, port => undefined, os_pid => undefined},
     try erlang:open_port({spawn_executable, Host}, Settings) of
         Port ->

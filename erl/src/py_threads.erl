@@ -22,9 +22,10 @@ environment(#{env := Env, num_workers := Workers} = Spec) ->
 is_open(_Name, clean, _Variables) -> true;
 is_open(Name, _Env, Variables) -> os:getenv(Name) =:= false andalso not lists:keymember(Name, 1, Variables).
 
+%% Those that the node may use; a container may have a quota. Schedulers may be fewer for reasons of their own.
 -spec processors() -> pos_integer().
 processors() ->
-    case erlang:system_info(logical_processors_available) of
-        unknown -> erlang:system_info(schedulers_online);
-        Count -> Count
+    case [Count || Item <- [logical_processors_available, cpu_quota], Count <- [erlang:system_info(Item)], is_integer(Count)] of
+        [] -> erlang:system_info(schedulers_online);
+        Counts -> lists:min(Counts)
     end.

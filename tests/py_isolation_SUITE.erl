@@ -329,6 +329,7 @@ beside_another(Env) ->
             %% A start beside the other one's names: they are not swept, nor taken.
             [Worker | _] = Workers,
             ok = py_test:kill("KILL", Worker),
+            py_test:until(fun() -> not lists:member(Worker, py_test:os_pids(default)) end),
             py_test:whole(default),
             {ok, 4.0} = py:call(math, sqrt, [16])
         end

@@ -127,10 +127,18 @@ client(Owner, #client{tally = Tally, done = Done} = Client) ->
 work(#client{numbers = Numbers, times = Times} = Client) ->
     Number = atomics:add_get(Numbers, 1, 100),
     Kind = pick(kinds()),
-    {Time, Result} = timer:tc(fun() -> work(Kind, Number) end),
+    {Time, Result} = timer:tc(fun() -> checked(Kind, Number) end),
     ok = counters:add(Times, 1, 1),
     _ = [ok = counters:add(Times, bucket(Time), 1) || Kind =:= add],
     note(Kind, Result, Number, Client).
+
+%% Which kind of work had a wrong answer.
+checked(Kind, Number) ->
+    try
+        work(Kind, Number)
+    catch
+        error:{wrong_answer, Expected, Answer}:Stack -> erlang:raise(error, {wrong_answer, Kind, Expected, Answer}, Stack)
+    end.
 
 bucket(Time) ->
     min(?BUCKETS, 2 + max(0, ceil(8 * math:log2(max(1, Time))))).
@@ -196,7 +204,7 @@ work(stream_left, N) ->
     ok = py:stream_cancel(Ref),
     left;
 work(async_stream, N) ->
-    case py:async_stream(mixed_load, items_later, [N, 20]) of
+    case py:async_stream(mixed_load, items_later, [N, 20], #{}, ?LIMIT) of
         {ok, Items} -> Items = lists:seq(0, 19), ok;
         Error -> answer(none, Error)
     end;
@@ -227,8 +235,8 @@ work(context, N) ->
     case py:bind(new) of
         {ok, Context} ->
             Result =
-                case py:ctx_exec(Context, ["mine = ", integer_to_list(N)]) of
-                    ok -> answer(N, py:ctx_eval(Context, <<"mine">>));
+                case py:ctx_exec(Context, ["mine = ", integer_to_list(N)], ?LIMIT) of
+                    ok -> answer(N, py:ctx_eval(Context, <<"mine">>, #{}, ?LIMIT));
                     Error -> answer(none, Error)
                 end,
             ok = py:unbind(Context),

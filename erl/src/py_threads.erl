@@ -4,18 +4,20 @@
 
 -export([environment/1]).
 
-%% What OpenMP, OpenBLAS, MKL, BLIS, numexpr and polars read when they are loaded.
--define(VARIABLES, [
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS"
-]).
+%% What OpenBLAS, MKL, BLIS and numexpr read before the variable of OpenMP, which each of them takes otherwise.
+-define(OPENMP, "OMP_NUM_THREADS").
+-define(BEFORE_OPENMP, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS"]).
+-define(ALONE, ["POLARS_MAX_THREADS"]).
 
 %% @doc Variables for a worker of a pool, as {@link py_interpreter:environment/1} has them, and the share of the processors that each of its
-%% workers has, unless the node's environment or option `env' says something about it.
+%% workers has, unless the node's environment or option `env' says something about it. What is said about OpenMP must reach the libraries
+%% that would take it.
 -spec environment(py_pool:spec()) -> [{string(), string() | false}].
 environment(#{env := Env, num_workers := Workers} = Spec) ->
     Variables = py_interpreter:environment(Spec),
     Share = integer_to_list(max(1, processors() div Workers)),
-    Ours = [{Name, Share} || Name <- ?VARIABLES, is_open(Name, Env, Variables)],
+    Names = case is_open(?OPENMP, Env, Variables) of true -> [?OPENMP | ?BEFORE_OPENMP]; false -> [] end ++ ?ALONE,
+    Ours = [{Name, Share} || Name <- Names, is_open(Name, Env, Variables)],
     [Variable || {Name, _} = Variable <- Variables, not lists:keymember(Name, 1, Ours)] ++ Ours.
 
 -spec is_open(string(), inherit | clean | list(), [{string(), string() | false}]) -> boolean().

@@ -142,7 +142,7 @@ one_of({error, no_worker}, Name, Timeout, Flags) ->
             Error
     end.
 
-%% @doc Ends the tie of {@link loop_worker/2}, unless it is the calling process's own.
+%% @doc Ends the tie of {@link loop_worker/3}, unless it is the calling process's own.
 -spec leave(py_nif:target()) -> ok.
 leave(Target) ->
     case is_own(Target) of

@@ -213,8 +213,7 @@ linear_algebra(_) ->
 
 rounded({ok, Numbers}) -> {ok, [round(N * 1.0e9) / 1.0e9 || N <- Numbers]}.
 
-%% Two equal jobs side by side take at most 0.65 of the time of one after the other. Other work on the machine disturbs single
-%% measurements: one good one shows that it is parallel.
+%% Two equal jobs side by side take at most 0.65 of the time of one after the other.
 %% covers: py:parallel/2
 scales(_) ->
     case erlang:system_info(schedulers_online) of
@@ -223,18 +222,7 @@ scales(_) ->
         _ ->
             Job = {'__main__', busy, [60]},
             {ok, [{ok, Same}, {ok, Same}]} = py:parallel([Job, Job], ?PACKAGES),
-            ?assertEqual(parallel, scales_within(20, Job))
-    end.
-
-scales_within(0, _) ->
-    serial;
-scales_within(Tries, Job) ->
-    {Serial, _} = py_test:timed(fun() -> [{ok, [{ok, _}]} = py:parallel([J], ?PACKAGES) || J <- [Job, Job]] end),
-    {Parallel, {ok, [{ok, _}, {ok, _}]}} = py_test:timed(fun() -> py:parallel([Job, Job], ?PACKAGES) end),
-    ct:log("~b ms, one after another ~b ms", [Parallel, Serial]),
-    case Parallel =< 0.65 * Serial of
-        true -> parallel;
-        false -> scales_within(Tries - 1, Job)
+            ?assertEqual(parallel, py_test:parallel_within(20, 0.65, fun(Jobs) -> py:parallel(Jobs, ?PACKAGES) end, Job))
     end.
 
 %% Models are fitted in all workers at once; one stays where it is and predicts for arrays from Erlang.

@@ -129,19 +129,7 @@ parallel_is_parallel(_) ->
         _ ->
             Task = {builtins, eval, [<<"sum(i * i for i in range(6000000))">>, #{}]},
             {ok, [{ok, _}, {ok, _}]} = py:parallel([Task, Task]),
-            %% Other work on the machine disturbs single measurements: one good one shows that it is parallel.
-            ?assertEqual(parallel, parallel_within(20, Task))
-    end.
-
-parallel_within(0, _) ->
-    serial;
-parallel_within(Tries, Task) ->
-    {Serial, _} = py_test:timed(fun() -> [{ok, [{ok, _}]} = py:parallel([T]) || T <- [Task, Task]] end),
-    {Parallel, {ok, [{ok, _}, {ok, _}]}} = py_test:timed(fun() -> py:parallel([Task, Task]) end),
-    ct:log("~b ms, one after another ~b ms", [Parallel, Serial]),
-    case Parallel =< 0.6 * Serial of
-        true -> parallel;
-        false -> parallel_within(Tries - 1, Task)
+            ?assertEqual(parallel, py_test:parallel_within(20, 0.6, fun py:parallel/1, Task))
     end.
 
 %% covers: py:call/3

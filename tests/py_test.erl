@@ -2,7 +2,7 @@
 -module(py_test).
 
 -export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0, apps/0]).
--export([landlock/0, until/1, until/2, timed/1, python/0, pythons/0, define/1]).
+-export([landlock/0, until/1, until/2, timed/1, parallel_within/4, python/0, pythons/0, define/1]).
 -export([os_pids/0, os_pids/1, alive/1, whole/1, kill/2, mailbox/0, ticks/1]).
 -export([peer/1, peer_stop/1]).
 
@@ -99,6 +99,19 @@ until_deadline(Condition, Deadline) ->
 timed(Fun) ->
     {Time, Result} = timer:tc(Fun),
     {Time div 1000, Result}.
+
+%% Whether two equal calls side by side take at most `Share' of the time of one after the other. Other work on the machine disturbs single
+%% measurements: one good one of so many shows that it is parallel.
+parallel_within(0, _Share, _Parallel, _Call) ->
+    serial;
+parallel_within(Tries, Share, Parallel, Call) ->
+    {Serial, _} = timed(fun() -> [{ok, [{ok, _}]} = Parallel([One]) || One <- [Call, Call]] end),
+    {Together, {ok, [{ok, _}, {ok, _}]}} = timed(fun() -> Parallel([Call, Call]) end),
+    ct:log("~b ms, one after another ~b ms", [Together, Serial]),
+    case Together =< Share * Serial of
+        true -> parallel;
+        false -> parallel_within(Tries - 1, Share, Parallel, Call)
+    end.
 
 %% Defines functions on every worker of the common pools.
 define(Code) ->

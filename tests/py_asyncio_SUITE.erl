@@ -215,7 +215,7 @@ twenty_thousand(_) ->
      || _ <- lists:seq(1, 10)
     ],
     ok = py_semaphore:set_max_concurrent(Before),
-    ?assert(lists:last(Sizes) =< lists:nth(3, Sizes) * 1.05, Sizes).
+    ?assert(lists:last(Sizes) =< lists:nth(3, Sizes) * 1.02, Sizes).
 
 rss(OsPid) ->
     [Rss] = [R || #{os_pid := P, rss := R} <- py:workers(), P =:= OsPid],

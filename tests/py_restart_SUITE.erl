@@ -10,7 +10,8 @@
 suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
-    [preload_raises, preload_crashes, crashes_when_it_serves, killing_requests, interpreter_gone, those_who_wait, queued_work, some_serve, back_off].
+    [preload_raises, preload_crashes, crashes_when_it_serves, killing_requests, interpreter_gone, those_who_wait, queued_work, some_serve, back_off,
+     never_whole].
 
 init_per_suite(Config) ->
     ok = py_test:start(),
@@ -202,3 +203,25 @@ back_off(Config) ->
     ?assert(Seventh - Fourth >= 2400),
     good(Config),
     py_test:whole(Pool).
+
+%% A pool is not waited for if one of its workers starts well and ends, again and again: here before the other is ready, which
+%% is in its preload until then.
+%% covers: py_pool:start_pool/2
+never_whole(Config) ->
+    [Taken, Ends] = [filename:join(proplists:get_value(priv_dir, Config), Name) || Name <- ["taken", "ends"]],
+    Preload = iolist_to_binary([
+        "import os, threading, time\n",
+        "try:\n",
+        "    os.close(os.open('", Taken, "', os.O_CREAT | os.O_EXCL))\n",
+        "    while not os.path.exists('", Ends, "') or os.path.getsize('", Ends, "') < 4:\n",
+        "        time.sleep(0.01)\n",
+        "except FileExistsError:\n",
+        "    def end():\n",
+        "        with open('", Ends, "', 'a') as ends:\n",
+        "            ends.write('x')\n",
+        "        os._exit(7)\n",
+        "    threading.Timer(0.1, end).start()\n"
+    ]),
+    {error, {worker_start_failed, Text}} = py_pool:start_pool(proplists:get_value(pool, Config), #{num_workers => 2, preload => Preload}),
+    ct:log("~ts", [Text]),
+    {error, not_started} = py_pool:get_stats(proplists:get_value(pool, Config)).

@@ -396,7 +396,7 @@ handle_cast({worker, ready}, #state{name = Name} = State) ->
     ok = py_context:changed(Name),
     {noreply, recycle(take_turn(wake(judge(State))))};
 handle_cast({worker, down}, State) ->
-    {noreply, judge(State)};
+    {noreply, give_up(judge(State))};
 handle_cast({worker, {due, Id}}, #state{due = Due} = State) ->
     {noreply, recycle(State#state{due = lists:delete(Id, Due) ++ [Id]})};
 handle_cast({worker, replace}, State) ->
@@ -405,11 +405,8 @@ handle_cast({worker, replace}, State) ->
 handle_cast({worker, spare}, #state{surplus = Surplus} = State) ->
     {Kept, Shrunk} = retire(Surplus, State),
     {noreply, Shrunk#state{surplus = Kept}};
-handle_cast({worker, {failed, Text}}, #state{name = Name, ready_waiters = Waiters, starting = Starting} = State) ->
-    Failure = {worker_start_failed, Text},
-    ok = py_context:failed(Name, Failure),
-    _ = [gen_server:reply(From, {error, Failure}) || From <- Waiters],
-    {noreply, State#state{ready_waiters = [], failure = case Starting of true -> Text; false -> none end}}.
+handle_cast({worker, {failed, Text}}, State) ->
+    {noreply, not_started(Text, State)}.
 
 %% @private
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
@@ -417,6 +414,22 @@ handle_info({timeout, Timer, due}, #state{due_timer = Timer} = State) ->
     {noreply, recycle(State#state{due_timer = none})};
 handle_info(_Info, State) ->
     {noreply, State}.
+
+%% Who waits for a worker hears why there will be none.
+-spec not_started(string(), #state{}) -> #state{}.
+not_started(Text, #state{name = Name, ready_waiters = Waiters, starting = Starting} = State) ->
+    Failure = {worker_start_failed, Text},
+    ok = py_context:failed(Name, Failure),
+    _ = [gen_server:reply(From, {error, Failure}) || From <- Waiters],
+    State#state{ready_waiters = [], failure = case Starting of true -> Text; false -> none end}.
+
+%% A worker that starts and ends again and again, without having served anybody, has not started.
+-spec give_up(#state{}) -> #state{}.
+give_up(#state{name = Name} = State) ->
+    case [{Id, Error} || {Id, _, _, _, #{state := down, failures := F, last_error := Error}} <- present(State), F >= ?FAILURES] of
+        [] -> State;
+        [{Id, Error} | _] -> not_started(lists:flatten(io_lib:format("worker ~b of pool ~ts does not stay up: ~ts", [Id, Name, Error])), State)
+    end.
 
 %% Answers those who wait for what has come true.
 -spec wake(#state{}) -> #state{}.

@@ -7,10 +7,18 @@ export PYO3_NO_PYTHON = 1
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
 
-.PHONY: run test build native lint fmt bench soak loom fuzz fuzz-asan docs clean
+.PHONY: run doctor test build native lint fmt bench soak loom fuzz fuzz-asan docs clean
 
 run: build
 	$(ERL) -eval 'py_demo:main(), halt().'
+
+# What is wrong here and how to mend it, also where nothing could be built: the Erlang part is enough.
+# OPTIONS are those of a pool, for example OPTIONS='\#{python => "/opt/python/bin/python3"}'; CONFIG is a sys.config.
+doctor:
+	@test -e _build/default/lib/erlang_python/ebin/py_doctor.beam || \
+	{ mkdir -p _build/doctor/erlang_python/ebin && ln -sfn ../../../priv _build/doctor/erlang_python/priv && \
+	erlc -o _build/doctor/erlang_python/ebin src/*.erl; }
+	@$(ERL) -pz _build/doctor/erlang_python/ebin $(if $(CONFIG),-config $(CONFIG)) -eval 'py_doctor:main($(if $(filter command line,$(origin OPTIONS)),$(OPTIONS))).'
 
 test: build
 	.ci/setup test
@@ -31,7 +39,7 @@ native:
 	@install -C $(TARGET)/release/libpy_nif.so priv/py_nif.so
 	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
 	@install -C $(TARGET)/release/py_host priv/py_host
-	@install -C -m 644 worker/python/make_venv.py priv/make_venv.py
+	@install -C -m 644 worker/python/make_venv.py worker/python/describe.py priv
 	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py priv/python
 
 lint:

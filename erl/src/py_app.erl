@@ -3,7 +3,7 @@
 
 -behaviour(application).
 
--export([start/2, prep_stop/1, stop/1]).
+-export([start/2, prep_stop/1, stop/1, native/0]).
 
 %% @doc Checks the configuration, starts the pools and waits until their workers serve.
 %%
@@ -21,6 +21,7 @@ start(_Type, _Args) ->
             Error
     end.
 
+%% @private Loads the native library.
 -spec native() -> ok | {error, {nif_not_loaded, string()}}.
 native() ->
     case code:ensure_loaded(py_nif) of
@@ -28,18 +29,10 @@ native() ->
             ok;
         {error, _} ->
             Text = io_lib:format(
-                "could not load ~ts.so (the log has the reason): build it with `make build' in the repository,"
-                " or with `rebar3 compile' in a project that depends on it; both need cargo",
-                [library()]
+                "~ts: build it with `make build' in the repository, or with `rebar3 compile' in a project that depends on it; both need cargo",
+                [persistent_term:get({py_nif, load_error}, "could not load py_nif.so (the log has the reason)")]
             ),
             {error, {nif_not_loaded, lists:flatten(Text)}}
-    end.
-
--spec library() -> file:filename().
-library() ->
-    case code:priv_dir(erlang_python) of
-        {error, bad_name} -> "priv/py_nif";
-        Dir -> filename:join(Dir, "py_nif")
     end.
 
 -spec start(py_config:config()) -> {ok, pid()} | {error, term()}.

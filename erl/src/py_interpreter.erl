@@ -3,7 +3,7 @@
 %% `python3' on the PATH may be a shell script that chooses a version; what counts is `sys.executable'.
 -module(py_interpreter).
 
--export([find/1, environment/1]).
+-export([find/1, locate/1, run/3, environment/1]).
 
 -export_type([interpreter/0, version/0, reason/0]).
 
@@ -13,7 +13,6 @@
 -type reason() :: {no_python, string()}.
 %% What is missing and how to set it, for people.
 
--define(PROBE_TIMEOUT, 30000).
 -define(MARK, "erlang_python probe").
 -define(HINT,
     ". Set {python, \"/path/to/python3\"} (CPython 3.9 or later, 64 bits) or {venv, \"/path/to/venv\"}"
@@ -25,7 +24,7 @@
 find(Config) ->
     case locate(Config) of
         {ok, Path} ->
-            case run(Path, Config) of
+            case run(Path, ["-c", script()], Config) of
                 {ok, Output} -> enters(Config, judge(Path, Output));
                 {error, Reason} -> {error, {no_python, not_run(Path, Reason)}}
             end;
@@ -33,6 +32,7 @@ find(Config) ->
             {error, {no_python, Reason}}
     end.
 
+%% @doc What {@link find/1} asks.
 -spec locate(py_config:pool_config()) -> {ok, file:filename_all()} | {error, string()}.
 locate(#{python := undefined, venv := undefined}) ->
     case os:getenv("VIRTUAL_ENV") of
@@ -118,46 +118,11 @@ script() ->
     " '64' if sys.maxsize > 2 ** 32 else '32', str(free), sys.executable or '', sys.prefix, ' '.join(sys.version.split()),"
     " getattr(sys, 'base_prefix', ''), getattr(sys, 'base_exec_prefix', ''), sys.exec_prefix] + sys.path))\n".
 
--spec run(file:filename_all(), py_config:pool_config()) -> {ok, binary()} | {error, string()}.
-run(Path, Config) ->
+%% @doc Runs what {@link locate/1} has found, as a worker is run. Its output.
+-spec run(file:filename_all(), [string()], py_config:pool_config()) -> {ok, binary()} | {error, string()}.
+run(Path, Args, Config) ->
     Cd = case Config of #{cd := Dir} when Dir =/= undefined -> [{cd, Dir}]; _ -> [] end,
-    Options = [{args, ["-c", script()]}, {env, environment(Config)}, binary, exit_status, stderr_to_stdout, hide | Cd],
-    %% In a process of its own: a port sends its owner an exit signal, which is a message to those who trap exits.
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({ended, ended(Path, Options)}) end),
-    receive
-        {'DOWN', Monitor, process, Pid, {ended, Result}} -> Result;
-        {'DOWN', Monitor, process, Pid, Reason} -> {error, text("~tp", [Reason])}
-    end.
-
-ended(Path, Options) ->
-    try erlang:open_port({spawn_executable, Path}, Options) of
-        Port -> collect(Port, [], erlang:monotonic_time(millisecond) + ?PROBE_TIMEOUT)
-    catch
-        error:Reason -> {error, text("~tp", [Reason])}
-    end.
-
--spec collect(port(), iodata(), integer()) -> {ok, binary()} | {error, string()}.
-collect(Port, Output, Deadline) ->
-    receive
-        {Port, {data, Data}} -> collect(Port, [Output, Data], Deadline);
-        {Port, {exit_status, 0}} -> {ok, iolist_to_binary(Output)};
-        {Port, {exit_status, Status}} -> {error, text("exit status ~b, ~ts", [Status, last_line(iolist_to_binary(Output))])}
-    after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
-        kill(Port),
-        {error, text("it did not answer within ~b ms", [?PROBE_TIMEOUT])}
-    end.
-
--spec kill(port()) -> ok.
-kill(Port) ->
-    case erlang:port_info(Port, os_pid) of
-        {os_pid, Pid} -> _ = os:cmd("kill -9 " ++ integer_to_list(Pid)), ok;
-        undefined -> ok
-    end,
-    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end.
-
--spec last_line(binary()) -> binary().
-last_line(Output) ->
-    lists:last([<<"no output">> | [L || L <- binary:split(Output, <<"\n">>, [global]), L =/= <<>>]]).
+    py_program:run(Path, Args, [{env, environment(Config)} | Cd]).
 
 -spec judge(file:filename_all(), binary()) -> {ok, interpreter()} | {error, reason()}.
 judge(Path, Output) ->
@@ -172,10 +137,10 @@ judge(Path, Output) ->
                     Found = #{executable => Executable, prefix => Prefix, version => {Major, Minor, Micro}, text => Text, home => Home},
                     usable(Path, Implementation, Bits, Free, Found);
                 _ ->
-                    {error, {no_python, text("~ts answered ~ts" ++ ?HINT, [Path, last_line(Answer)])}}
+                    {error, {no_python, text("~ts answered ~ts" ++ ?HINT, [Path, py_program:last_line(Answer)])}}
             end;
         _ ->
-            {error, {no_python, text("~ts is no Python interpreter: it answered ~ts" ++ ?HINT, [Path, last_line(Output)])}}
+            {error, {no_python, text("~ts is no Python interpreter: it answered ~ts" ++ ?HINT, [Path, py_program:last_line(Output)])}}
     end.
 
 -spec usable(file:filename_all(), binary(), binary(), binary(), interpreter()) -> {ok, interpreter()} | {error, reason()}.

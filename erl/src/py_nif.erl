@@ -45,8 +45,15 @@
 -type reply_to() :: reference() | py_response | py_result | {py_stream, Credit :: pos_integer() | infinity} | cast.
 -type outcome() :: {ok, term()} | {error, term()} | {pending, handle()} | handle() | ok | {wait, token()} | large.
 
+%% Who finds the module not loaded cannot ask it why.
 init() ->
-    erlang:load_nif(library(), 0).
+    case erlang:load_nif(library(), 0) of
+        ok ->
+            ok;
+        {error, {_, Text}} = Error ->
+            ok = persistent_term:put({py_nif, load_error}, io_lib:format("could not load ~ts.so: ~ts", [library(), Text])),
+            Error
+    end.
 
 %% @doc Path of the native library without its extension.
 -spec library() -> file:filename().

@@ -95,13 +95,7 @@ start_checked(Name, Config) ->
 start_found(_Name, _Config, {error, _} = Error) ->
     Error;
 start_found(Name, Config, {ok, Interpreter}) ->
-    Priv = filename:dirname(py_nif:library()),
-    Spec = Config#{
-        interpreter => Interpreter,
-        host => filename:join(Priv, "py_host"),
-        core => filename:join(Priv, "py_core.so")
-    },
-    case py_sup:start_pool(Name, Spec) of
+    case py_sup:start_pool(Name, py_worker_launch:spec(Config, Interpreter)) of
         {ok, _} -> await_start(Name);
         {error, {already_started, _}} -> {error, already_started};
         {error, already_present} -> {error, already_started};

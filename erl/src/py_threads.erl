@@ -2,7 +2,7 @@
 %% all of these take turns.
 -module(py_threads).
 
--export([environment/1]).
+-export([environment/1, processors/0]).
 
 %% What OpenBLAS, MKL, BLIS and numexpr read before the variable of OpenMP, which each of them takes otherwise.
 -define(OPENMP, "OMP_NUM_THREADS").
@@ -24,7 +24,7 @@ environment(#{env := Env, num_workers := Workers} = Spec) ->
 is_open(_Name, clean, _Variables) -> true;
 is_open(Name, _Env, Variables) -> os:getenv(Name) =:= false andalso not lists:keymember(Name, 1, Variables).
 
-%% Those that the node may use; a container may have a quota. Schedulers may be fewer for reasons of their own.
+%% @doc Processors that the node may use; a container may have a quota. Schedulers may be fewer for reasons of their own.
 -spec processors() -> pos_integer().
 processors() ->
     case [Count || Item <- [logical_processors_available, cpu_quota], Count <- [erlang:system_info(Item)], is_integer(Count)] of

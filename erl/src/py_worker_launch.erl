@@ -1,12 +1,22 @@
 %% @doc Start of a worker's operating-system process: its shared memory, its port, and what ties the two.
 -module(py_worker_launch).
 
--export([start/3]).
+-export([spec/2, start/3]).
 
 -export_type([started/0]).
 
 -type started() :: none | #{worker := py_nif:worker(), port := undefined | port(), os_pid := undefined | pos_integer()}.
 %% How far a start has come. A port without a process has ended already, and says why.
+
+%% @doc What {@link start/3} needs of a pool.
+-spec spec(py_config:pool_config(), py_interpreter:interpreter()) -> py_pool:spec().
+spec(Config, Interpreter) ->
+    Priv = filename:dirname(py_nif:library()),
+    Config#{
+        interpreter => Interpreter,
+        host => filename:join(Priv, "py_host"),
+        core => filename:join(Priv, "py_core.so")
+    }.
 
 %% @doc Starts the process. The handshake is what it asks for first.
 -spec start(non_neg_integer(), atom(), py_pool:spec()) ->

@@ -2,7 +2,7 @@
 
 use shm_proto::control::Handshake;
 use shm_proto::layout::Geometry;
-use shm_proto::link::{NodeLink, WorkerLink};
+use shm_proto::link::{self, NodeLink};
 use shm_proto::named::Namespace;
 use std::io;
 use std::sync::{Mutex, OnceLock};
@@ -15,7 +15,7 @@ static NAMESPACE: Mutex<Option<Namespace>> = Mutex::new(None);
 /// # Errors
 /// What the kernel reports.
 pub fn create(geometry: Geometry, named: bool) -> io::Result<(NodeLink, Handshake)> {
-    if !named && sealed_serves() {
+    if !named && *SEALED_SERVES.get_or_init(link::sealed_serves) {
         return NodeLink::create(geometry);
     }
     let mut namespace = lock();
@@ -24,15 +24,6 @@ pub fn create(geometry: Geometry, named: bool) -> io::Result<(NodeLink, Handshak
         none => none.insert(Namespace::create()?),
     };
     NodeLink::create_named(geometry, namespace)
-}
-
-/// Whether a worker could open sealed memfds: does once what a worker does, in this process. A shortage of memory or
-/// descriptors says nothing about that and is reported when it stands in the way of a worker.
-fn sealed_serves() -> bool {
-    *SEALED_SERVES.get_or_init(|| match NodeLink::create(Geometry::default()) {
-        Ok((_link, handshake)) => WorkerLink::open(&handshake).is_ok(),
-        Err(problem) => !matches!(problem.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied),
-    })
 }
 
 /// Removes what the fallback has left in the file system.

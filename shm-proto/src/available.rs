@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 pub const LEAST: u64 = 1 << 20;
 /// What a reservation has to leave to others.
 const SPARE: u64 = 8 << 20;
+/// Version 1 of control groups writes a number near 2^63 where there is no limit.
+const NO_LIMIT: u64 = 1 << 62;
 
 /// Whether `len` bytes can be reserved without driving the machine or the container out of memory.
 ///
@@ -20,10 +22,23 @@ pub fn check(len: u64) -> Result<(), u64> {
     if len < LEAST {
         return Ok(());
     }
-    static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
-    let groups = GROUPS.get_or_init(|| groups(Path::new("/")));
-    let left = groups.iter().filter_map(Group::left).chain(machine()).min().unwrap_or(u64::MAX);
+    let left = left().unwrap_or(u64::MAX);
     if left < len.saturating_add(SPARE) { Err(left) } else { Ok(()) }
+}
+
+/// Bytes that the machine and the control groups of this process can still give, as far as the kernel says.
+pub fn left() -> Option<u64> {
+    own_groups().iter().filter_map(Group::left).chain(machine()).min()
+}
+
+/// The tightest limit for memory, in bytes, of the control groups of this process.
+pub fn limit() -> Option<u64> {
+    own_groups().iter().filter_map(|group| group.number(group.limit)).filter(|limit| *limit < NO_LIMIT).min()
+}
+
+fn own_groups() -> &'static [Group] {
+    static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
+    GROUPS.get_or_init(|| groups(Path::new("/")))
 }
 
 fn machine() -> Option<u64> {

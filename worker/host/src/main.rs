@@ -5,10 +5,13 @@
 //! limits) and then replaced by `PYTHON -c BOOTSTRAP py_worker POOL N`, so that the interpreter finds its own
 //! standard library, virtual environment and `sys.executable` as from a shell. What fails before that is
 //! reported as a control frame `f`.
+//!
+//! `py_host --facts` prints what it knows about the machine instead.
 
 mod args;
 mod become_python;
 mod environment;
+mod facts;
 mod keeper;
 mod process;
 mod sandbox;
@@ -23,6 +26,10 @@ use shm_proto::control::FromWorker;
 const CONTROL_OUT: RawFd = 4;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|option| option == "--facts") {
+        let written = std::io::stdout().write_all(facts::lines().as_bytes());
+        return written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let mut control_out = CONTROL_OUT;
     let Err(error) = run(&mut control_out);
     report(control_out, &FromWorker::Failure(error.to_string()));

@@ -97,6 +97,11 @@ pub fn enter(settings: &Settings, control_in: RawFd, asks: impl FnOnce()) -> Res
     Ok(Entered { keeper: socket, missing })
 }
 
+/// Which Landlock the kernel has; 0: none.
+pub fn landlock() -> i32 {
+    files::abi(&Settings::default())
+}
+
 /// Reads the first frame of the node and not a byte more.
 fn read_handshake(control_in: RawFd) -> Result<Handshake, SandboxError> {
     let fail = |error: io::Error| SandboxError::Handshake(error.to_string());

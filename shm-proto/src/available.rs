@@ -33,7 +33,11 @@ pub fn left() -> Option<u64> {
 
 /// The tightest limit for memory, in bytes, of the control groups of this process.
 pub fn limit() -> Option<u64> {
-    own_groups().iter().filter_map(|group| group.number(group.limit)).filter(|limit| *limit < NO_LIMIT).min()
+    tightest(own_groups())
+}
+
+fn tightest(groups: &[Group]) -> Option<u64> {
+    groups.iter().filter_map(|group| group.number(group.limit)).filter(|limit| *limit < NO_LIMIT).min()
 }
 
 fn own_groups() -> &'static [Group] {
@@ -133,7 +137,10 @@ mod tests {
         put("sys/fs/cgroup/slice/memory.max", "2000\n");
         put("sys/fs/cgroup/slice/memory.current", "1990\n");
         put("sys/fs/cgroup/slice/memory.stat", "anon 3\ninactive_file 5\n");
-        let mut left: Vec<_> = groups(&root).iter().map(Group::left).collect();
+        let found = groups(&root);
+        assert_eq!(tightest(&found), Some(1000));
+        assert_eq!(tightest(&[]), None);
+        let mut left: Vec<_> = found.iter().map(Group::left).collect();
         left.sort();
         assert_eq!(left, [None, Some(15), Some(400), Some(9223372036854766712)]);
         fs::remove_dir_all(&root).unwrap();

@@ -28,6 +28,11 @@ build:
 	@.ci/setup build
 	rebar3 compile
 
+# Each free-threaded interpreter of these, by name or path, gets a py_core of its own: it has no ABI that is common to versions.
+FREE_THREADED = python3.14t python3.15t
+export FREE_THREADED_TAG = import sys, sysconfig; v = sys.version_info[:2]; \
+	sys.exit(1) if v < (3, 14) or not sysconfig.get_config_var("Py_GIL_DISABLED") else print("cpython-%d%dt" % v)
+
 # What rebar3 and Mix call, here and where this repository is a dependency.
 native:
 	@case "`uname -sm`" in "Linux x86_64" | "Linux aarch64") ;; \
@@ -39,6 +44,14 @@ native:
 	@install -C $(TARGET)/release/libpy_nif.so priv/py_nif.so
 	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
 	@install -C $(TARGET)/release/py_host priv/py_host
+	@for python in $(FREE_THREADED); do \
+	command -v $$python >/dev/null || continue; \
+	tag=`$$python -c "$$FREE_THREADED_TAG" 2>/dev/null` || { \
+	echo "no worker is built for $$python: it is no free-threaded CPython from 3.14 on" >&2; continue; }; \
+	env -u PYO3_NO_PYTHON PYO3_PYTHON=$$python \
+	cargo build --release --locked -p py_core --features free-threaded --target-dir $(TARGET)/$$tag || exit 1; \
+	install -C $(TARGET)/$$tag/release/libpy_core.so priv/py_core.$$tag.so || exit 1; \
+	done
 	@install -C -m 644 worker/python/make_venv.py worker/python/describe.py priv
 	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py priv/python
 
@@ -46,6 +59,7 @@ lint:
 	@.ci/setup lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p py_core --features free-threaded -- -D warnings
 	rebar3 do xref, dialyzer
 	python3 tests/coverage.py
 	_build/venv/bin/ruff check .

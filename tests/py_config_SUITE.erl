@@ -119,7 +119,8 @@ old_python(Config) ->
     mentions(Answer("2 7 18", "CPython", "64", "0"), ["3.9 or later"]),
     mentions(Answer("3 10 0", "PyPy", "64", "0"), ["PyPy", "CPython"]),
     mentions(Answer("3 12 0", "CPython", "32", "0"), ["32-bit"]),
-    mentions(Answer("3 13 0", "CPython", "64", "1"), ["free-threaded"]).
+    mentions(Answer("3 13 0", "CPython", "64", "1"), ["free-threaded", "3.14"]),
+    mentions(Answer("3 99 0", "CPython", "64", "1"), ["free-threaded", "py_core.cpython-399t.so", "make native FREE_THREADED="]).
 
 venv_missing(_) ->
     {no_python, Text} = start_error([{python, "/tmp"}]),

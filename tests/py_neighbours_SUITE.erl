@@ -212,6 +212,13 @@ timeouts_beside(Config) ->
 %% covers: guarantee:deadline
 gil_is_kept(Config) ->
     Pool = pool(Config),
+    #{pools := #{Pool := #{mode := Mode}}} = py:execution_info(),
+    case Mode of
+        free_threaded -> {skip, "this Python has no GIL"};
+        multi_executor -> gil_is_kept_in(Pool)
+    end.
+
+gil_is_kept_in(Pool) ->
     Beside = py:spawn_call(time, sleep, [3600], #{}, #{pool => Pool, timeout => infinity}),
     py_test:until(fun() -> in_flight(Pool) =:= 1 end),
     {error, timeout} = py:eval(<<"sum(range(10 ** 12))">>, #{}, #{pool => Pool, timeout => 200}),

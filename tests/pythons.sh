@@ -19,9 +19,21 @@ other_pythons() {
     } | sort -u | grep -vx "$except"
 }
 
-# The version of an interpreter.
+# Prints the free-threaded interpreters on PATH and under pyenv that the worker was built for, one a line.
+free_threaded_pythons() {
+    for dir in $(echo "$PATH" | tr : ' ') "$HOME"/.pyenv/versions/*/bin; do
+        for python in "$dir"/python3.[0-9][0-9]t; do
+            [ ! -x "$python" ] || "$python" -c 'import os, sys
+if os.path.exists("priv/py_core.cpython-%d%dt.so" % sys.version_info[:2]):
+    print(os.path.realpath(sys.executable))' 2>/dev/null || :
+        done
+    done | sort -u
+}
+
+# The version of an interpreter; 3.14.0t is free-threaded.
 python_version() {
-    "$1" -c 'import platform; print(platform.python_version())'
+    "$1" -c 'import platform, sysconfig
+print(platform.python_version() + "t" * (sysconfig.get_config_var("Py_GIL_DISABLED") or 0))'
 }
 
 # Prints version and path of one interpreter of each version, in the order of the versions; of its own version that is the one behind $1.

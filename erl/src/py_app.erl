@@ -3,7 +3,7 @@
 
 -behaviour(application).
 
--export([start/2, prep_stop/1, stop/1, native/0]).
+-export([start/2, prep_stop/1, stop/1, native/0, priv/0]).
 
 %% @doc Checks the configuration, starts the pools and waits until their workers serve.
 %%
@@ -33,6 +33,14 @@ native() ->
                 [persistent_term:get({py_nif, load_error}, "could not load py_nif.so (the log has the reason)")]
             ),
             {error, {nif_not_loaded, lists:flatten(Text)}}
+    end.
+
+%% @private Directory of the native parts, also where the native library cannot be loaded.
+-spec priv() -> file:filename().
+priv() ->
+    case code:priv_dir(erlang_python) of
+        {error, bad_name} -> filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+        Dir -> Dir
     end.
 
 -spec start(py_config:config()) -> {ok, pid()} | {error, term()}.

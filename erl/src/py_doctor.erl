@@ -52,12 +52,12 @@ check_pools(Pools) ->
 -spec examined(fun(() -> {[finding()], [{atom(), py_config:pool_config()}]})) -> ok | {error, [problem()]}.
 examined(Pools) ->
     Native = py_app:native(),
-    Facts = py_doctor_machine:facts(filename:join(priv(), "py_host")),
-    Node = shown(erlang, "Erlang", py_doctor_machine:node(Native, Facts, priv())),
+    Facts = py_doctor_machine:facts(filename:join(py_app:priv(), "py_host")),
+    Node = shown(erlang, "Erlang", py_doctor_machine:node(Native, Facts, py_app:priv())),
     {Wrong, Configs} = Pools(),
     Configuration = shown(configuration, "Configuration", Wrong),
     Pythons = [
-        shown({pool, Name}, "Pool " ++ atom_to_list(Name), py_doctor_python:findings(Name, Config, priv(), Native =:= ok))
+        shown({pool, Name}, "Pool " ++ atom_to_list(Name), py_doctor_python:findings(Name, Config, py_app:priv(), Native =:= ok))
      || {Name, Config} <- Configs
     ],
     Machine = shown(machine, "Machine", py_doctor_machine:findings(Facts, [Config || {_, Config} <- Configs])),
@@ -97,11 +97,3 @@ ended(Found) ->
 -spec count(non_neg_integer(), string()) -> string().
 count(1, What) -> "1 " ++ What;
 count(Number, What) -> integer_to_list(Number) ++ " " ++ What ++ "s".
-
-%% As in py_nif, which cannot be asked when it is not loaded.
--spec priv() -> file:filename().
-priv() ->
-    case code:priv_dir(erlang_python) of
-        {error, bad_name} -> filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
-        Dir -> Dir
-    end.

@@ -38,13 +38,14 @@ execution() ->
         _ -> #{mode => multi_process, pools => Pools}
     end.
 
-pool(#{num_workers := Workers, num_executors := Executors, interpreter := #{version := Version, executable := Path}}) ->
+pool(#{num_workers := Workers, num_executors := Executors, interpreter := Interpreter}) ->
+    #{version := Version, executable := Path, free_threaded := Free} = Interpreter,
     #{
         python => dotted(Version),
         executable => Path,
         workers => Workers,
         executors => Executors,
-        mode => case Executors of 1 -> single; _ -> multi_executor end
+        mode => case {Executors, Free} of {1, _} -> single; {_, true} -> free_threaded; {_, false} -> multi_executor end
     }.
 
 -spec dotted(py_interpreter:version()) -> binary().

@@ -3,12 +3,14 @@
 %% `python3' on the PATH may be a shell script that chooses a version; what counts is `sys.executable'.
 -module(py_interpreter).
 
--export([find/1, locate/1, run/3, environment/1]).
+-export([find/1, locate/1, run/3, core/1, environment/1]).
 
 -export_type([interpreter/0, version/0, reason/0]).
 
 -type version() :: {0..99, 0..99, 0..99}.
--type interpreter() :: #{executable := binary(), prefix := binary(), version := version(), text := binary(), home := [binary(), ...]}.
+-type interpreter() :: #{
+    executable := binary(), prefix := binary(), version := version(), free_threaded := boolean(), text := binary(), home := [binary(), ...]
+}.
 %% `text' is `sys.version'; `home' are the directories and files that it needs: prefixes and `sys.path'.
 -type reason() :: {no_python, string()}.
 %% What is missing and how to set it, for people.
@@ -134,8 +136,15 @@ judge(Path, Output) ->
                     [Major, Minor, Micro] = [binary_to_integer(N) || N <- binary:split(Version, <<" ">>, [global])],
                     %% `-c' puts the empty string in front of sys.path.
                     Home = lists:usort([Prefix | [Entry || Entry <- Rest, Entry =/= <<>>]]),
-                    Found = #{executable => Executable, prefix => Prefix, version => {Major, Minor, Micro}, text => Text, home => Home},
-                    usable(Path, Implementation, Bits, Free, Found);
+                    Found = #{
+                        executable => Executable,
+                        prefix => Prefix,
+                        version => {Major, Minor, Micro},
+                        free_threaded => Free =:= <<"1">>,
+                        text => Text,
+                        home => Home
+                    },
+                    usable(Path, Implementation, Bits, Found);
                 _ ->
                     {error, {no_python, text("~ts answered ~ts" ++ ?HINT, [Path, py_program:last_line(Answer)])}}
             end;
@@ -143,19 +152,33 @@ judge(Path, Output) ->
             {error, {no_python, text("~ts is no Python interpreter: it answered ~ts" ++ ?HINT, [Path, py_program:last_line(Output)])}}
     end.
 
--spec usable(file:filename_all(), binary(), binary(), binary(), interpreter()) -> {ok, interpreter()} | {error, reason()}.
-usable(Path, Implementation, _, _, _) when Implementation =/= <<"CPython">> ->
+-spec usable(file:filename_all(), binary(), binary(), interpreter()) -> {ok, interpreter()} | {error, reason()}.
+usable(Path, Implementation, _, _) when Implementation =/= <<"CPython">> ->
     refuse(Path, "is ~ts; only CPython can load the worker", [Implementation]);
-usable(Path, _, _, _, #{version := Version, text := Text}) when Version < {3, 9, 0} ->
+usable(Path, _, _, #{version := Version, text := Text}) when Version < {3, 9, 0} ->
     refuse(Path, "is Python ~ts; 3.9 or later is needed", [Text]);
-usable(Path, _, <<"32">>, _, _) ->
+usable(Path, _, <<"32">>, _) ->
     refuse(Path, "is a 32-bit build; 64 bits are needed", []);
-usable(Path, _, _, <<"1">>, #{text := Text}) ->
-    refuse(Path, "is a free-threaded build (~ts), which cannot load the worker", [Text]);
-usable(Path, _, _, _, #{executable := <<>>}) ->
+usable(Path, _, _, #{executable := <<>>}) ->
     refuse(Path, "does not know its own path (sys.executable is empty)", []);
-usable(_, _, _, _, Found) ->
+usable(Path, _, _, #{free_threaded := true, version := Version, text := Text}) when Version < {3, 14, 0} ->
+    refuse(Path, "is a free-threaded build (~ts), which can load the worker from 3.14 on only", [Text]);
+usable(Path, _, _, #{free_threaded := true, text := Text} = Found) ->
+    Core = core(Found),
+    case filelib:is_regular(Core) of
+        true -> {ok, Found};
+        false ->
+            Hint = "is a free-threaded build (~ts), for which the worker was not built: there is no ~ts. Build it with `make native FREE_THREADED=~ts'",
+            {error, {no_python, text("~ts " ++ Hint, [Path, Text, Core, Path])}}
+    end;
+usable(_, _, _, Found) ->
     {ok, Found}.
+
+%% @doc The worker's library for an interpreter: one for all that have a GIL, one for each version that has none.
+-spec core(interpreter()) -> file:filename().
+core(#{free_threaded := Free, version := {Major, Minor, _}}) ->
+    Name = case Free of false -> "py_core.so"; true -> text("py_core.cpython-~b~bt.so", [Major, Minor]) end,
+    filename:join(py_app:priv(), Name).
 
 refuse(Path, Format, Args) ->
     {error, {no_python, text("~ts " ++ Format ++ ?HINT, [Path | Args])}}.

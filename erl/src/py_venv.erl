@@ -276,7 +276,7 @@ make(Dir, Stamp, Requirements, Spec, #{timeout := Timeout, installer := Installe
 
 -spec run([string() | binary()], py_pool:spec(), timeout()) -> ok | invalid | {error, py:reason()}.
 run(Arguments, #{interpreter := #{executable := Python}} = Spec, Timeout) ->
-    Script = filename:join(filename:dirname(py_nif:library()), "make_venv.py"),
+    Script = filename:join(py_app:priv(), "make_venv.py"),
     Settings = [
         {args, ["-I", filename:absname(Script) | Arguments]}, {env, py_interpreter:environment(Spec)},
         binary, exit_status, stderr_to_stdout, hide

@@ -11,11 +11,10 @@
 %% @doc What {@link start/3} needs of a pool.
 -spec spec(py_config:pool_config(), py_interpreter:interpreter()) -> py_pool:spec().
 spec(Config, Interpreter) ->
-    Priv = filename:dirname(py_nif:library()),
     Config#{
         interpreter => Interpreter,
-        host => filename:join(Priv, "py_host"),
-        core => filename:join(Priv, "py_core.so")
+        host => filename:join(py_app:priv(), "py_host"),
+        core => py_interpreter:core(Interpreter)
     }.
 
 %% @doc Starts the process. The handshake is what it asks for first.

@@ -20,6 +20,7 @@ use crate::module::{self, raise};
 use crate::object::Object;
 use crate::serve::Shared;
 use crate::threads;
+use crate::turn::Turn;
 use crate::value::BlobSink;
 
 /// Slots and tickets whose answers are awaited.
@@ -79,6 +80,8 @@ pub unsafe fn register(erlang: &Object) -> Option<()> {
 }
 
 unsafe extern "C" fn py_async_call(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and a tuple.
     unsafe { async_call(arguments) }.map_or(std::ptr::null_mut(), Object::into_ptr)
 }
@@ -242,12 +245,8 @@ fn collect_answers(shared: &'static Shared) {
         if CLOSED.load(Ordering::SeqCst) {
             return;
         }
-        // SAFETY: Ensure and Release pair up, and Python is touched in between only.
-        unsafe {
-            let gil = ffi::PyGILState_Ensure();
-            deliver(shared, &ready);
-            ffi::PyGILState_Release(gil);
-        }
+        // SAFETY: this thread does not hold the GIL here.
+        unsafe { gil::attached(|| deliver(shared, &ready)) };
     }
 }
 

@@ -20,6 +20,7 @@ use crate::module;
 use crate::object::Object;
 use crate::serve::Shared;
 use crate::stream;
+use crate::turn::Turn;
 
 /// How long a task sends items without letting others run.
 const TURN: Duration = Duration::from_millis(2);
@@ -116,6 +117,8 @@ pub unsafe fn go_on(header: &Header) {
 /// Called by the task of stream `number` for each item. What it returns says how to go on: `None` at once, `True` after
 /// others had their turn, else when that future is done.
 unsafe extern "C" fn send(number: *mut ffi::PyObject, item: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     fork::end_child();
     // SAFETY: CPython calls this with the GIL held and live objects.
     unsafe {

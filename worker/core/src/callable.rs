@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use pyo3::ffi;
 
 use crate::object::Object;
+use crate::turn::aside;
 
 /// Names that are remembered; a program that makes up more starts over.
 const MAX_ENTRIES: usize = 4096;
@@ -205,7 +206,10 @@ impl Entry {
                 return None;
             }
             let names = ffi::PyModule_GetDict(module);
-            Object::borrowed(ffi::PyDict_GetItemWithError(names, self.function.as_ptr()))
+            let mut found = std::ptr::null_mut();
+            // Without a GIL the dict may be changed meanwhile.
+            ffi::compat::PyDict_GetItemRef(names, self.function.as_ptr(), &mut found);
+            Object::owned(found)
         }
     }
 }
@@ -224,12 +228,12 @@ unsafe fn import(name: &Object) -> Option<Object> {
     // SAFETY: the GIL is held and `name` is a str.
     unsafe {
         for _ in 1..IMPORTS {
-            let module = Object::owned(ffi::PyImport_Import(name.as_ptr()));
+            let module = Object::owned(aside(|| ffi::PyImport_Import(name.as_ptr())));
             if module.is_some() || !module_was_taken() {
                 return module;
             }
         }
-        Object::owned(ffi::PyImport_Import(name.as_ptr()))
+        Object::owned(aside(|| ffi::PyImport_Import(name.as_ptr())))
     }
 }
 

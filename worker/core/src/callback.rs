@@ -27,6 +27,7 @@ use crate::payload::Payload;
 use crate::reply;
 use crate::serve::Shared;
 use crate::threads;
+use crate::turn::Turn;
 use crate::value::{BlobSink, DecodeError, EncodeError, ExtentRef, decode_terms, encode_value};
 
 static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
@@ -112,16 +113,22 @@ pub fn connect(shared: &Arc<Shared>) {
 }
 
 unsafe extern "C" fn py_call(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and a tuple.
     unsafe { pointer(call(arguments, 0)) }
 }
 
 unsafe extern "C" fn py_internal(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: as above.
     unsafe { pointer(call(arguments, Header::INTERNAL)) }
 }
 
 unsafe extern "C" fn py_send(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: as above.
     unsafe { pointer(send(arguments).and_then(|()| Object::borrowed(ffi::Py_None()))) }
 }

@@ -17,6 +17,7 @@ use crate::answer::{Failure, with_answer};
 use crate::asyncio::{self, EventLoop, event_loop, on_loop};
 use crate::callback;
 use crate::fork;
+use crate::gil;
 use crate::interrupt;
 use crate::invoke::{call, method, none, tuple};
 use crate::module;
@@ -24,6 +25,7 @@ use crate::object::Object;
 use crate::serve::Shared;
 use crate::stream;
 use crate::symbols::symbols;
+use crate::turn::{Turn, aside};
 
 /// Pause between two cancellations of a task that does not end: what it awaits in its `finally` clauses gets that long.
 const CANCEL_AGAIN: Duration = Duration::from_secs(1);
@@ -180,7 +182,8 @@ unsafe fn start(known: &EventLoop, id: u64, awaitable: &Object) -> Option<()> {
         };
         let arguments = [coroutine.as_ptr()];
         let make = symbols().vectorcall_dict;
-        let task = Object::owned(make(known.task.as_ptr(), arguments.as_ptr(), 1, known.options.as_ptr()))?;
+        let task = aside(|| make(known.task.as_ptr(), arguments.as_ptr(), 1, known.options.as_ptr()));
+        let task = Object::owned(task)?;
         if known.eager {
             let done = method(&task, &known.names.done, &[])?;
             if done.as_ptr() == ffi::Py_True() {
@@ -232,6 +235,8 @@ unsafe fn follow(known: &EventLoop, id: u64, task: &Object) -> Option<()> {
 
 /// Starts the tasks of what other threads have handed over. Called by the loop.
 pub unsafe extern "C" fn start_handed(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     fork::end_child();
     asyncio::is_here();
     let handed = std::mem::take(&mut *lock(&HANDED));
@@ -289,12 +294,8 @@ pub unsafe fn end(id: u64) {
 /// # Safety
 /// The GIL is not held.
 pub unsafe fn abandon(id: u64) {
-    // SAFETY: Ensure and Release pair up, and Python is touched in between only.
-    unsafe {
-        let gil = ffi::PyGILState_Ensure();
-        ask(abandon_definition(), id);
-        ffi::PyGILState_Release(gil);
-    }
+    // SAFETY: the caller's promise.
+    unsafe { gil::attached(|| ask(abandon_definition(), id)) };
 }
 
 /// Whether the loop has seen that this request was cancelled, and so can be asked to abandon it; `None` if it is none of
@@ -322,6 +323,8 @@ unsafe fn ask(definition: *mut ffi::PyMethodDef, id: u64) {
 
 /// Called by the loop; `number` is the id of a request that was interrupted.
 unsafe extern "C" fn cancel_task(number: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and the function's own number.
     unsafe {
         let id = ffi::PyLong_AsUnsignedLongLong(number);
@@ -343,6 +346,8 @@ unsafe extern "C" fn cancel_task(number: *mut ffi::PyObject, _: *mut ffi::PyObje
 
 /// Called by the loop; `number` is the id of a request whose task swallows cancellation.
 unsafe extern "C" fn abandon_task(number: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and the function's own number.
     unsafe {
         let id = ffi::PyLong_AsUnsignedLongLong(number);
@@ -354,6 +359,8 @@ unsafe extern "C" fn abandon_task(number: *mut ffi::PyObject, _: *mut ffi::PyObj
 
 /// Called by the loop when the task of request `number` has ended.
 unsafe extern "C" fn done(number: *mut ffi::PyObject, task: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     fork::end_child();
     // SAFETY: CPython calls this with the GIL held and a live argument.
     unsafe {

@@ -22,6 +22,7 @@ use crate::invoke::{call, none};
 use crate::module;
 use crate::object::Object;
 use crate::serve::Server;
+use crate::turn::Turn;
 
 /// Requests taken in one turn of the loop: what else is ready waits behind so many at most.
 const BATCH: u32 = 64;
@@ -50,6 +51,8 @@ pub unsafe fn register(erlang: &Object) -> Option<()> {
 }
 
 unsafe extern "C" fn enter_loop(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and a tuple, whose items it keeps alive.
     unsafe {
         let kind = Object::borrowed(ffi::PyTuple_GetItem(arguments, 0));
@@ -123,6 +126,8 @@ fn turner() -> Option<Rc<Turner>> {
 
 /// Called by the loop in its next turn.
 unsafe extern "C" fn turn(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     fork::end_child();
     if let Some(turner) = turner() {
         turner.scheduled.set(false);
@@ -135,6 +140,8 @@ unsafe extern "C" fn turn(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *
 
 /// Called by the loop when the bell can be read.
 unsafe extern "C" fn rung(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     fork::end_child();
     if let Some(turner) = turner() {
         // SAFETY: CPython calls this with the GIL held, in the main thread.
@@ -155,6 +162,8 @@ unsafe extern "C" fn rung(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *
 }
 
 unsafe extern "C" fn stopping(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held; only its own thread uses the server, which is not busy here.
     unsafe {
         let stopping = turner().is_none_or(|turner| (*turner.server.get()).shared().control.stopping());

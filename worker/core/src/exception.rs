@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pyo3::ffi;
 use shm_proto::etf::Writer;
 
-use crate::invoke::call;
+use crate::invoke::{call, import};
 use crate::object::Object;
 use crate::symbols::symbols;
 
@@ -111,7 +111,7 @@ pub unsafe fn class_name(exception: &Object) -> String {
 unsafe fn traceback(exception: &Object) -> Option<String> {
     // SAFETY: the GIL is held; each call gets live objects.
     unsafe {
-        let module = Object::owned(ffi::PyImport_ImportModule(c"traceback".as_ptr()))?;
+        let module = import(c"traceback")?;
         let format = module.attribute(c"format_exception")?;
         let tail = Object::owned(ffi::PyException_GetTraceback(exception.as_ptr()));
         let tail = tail.as_ref().map_or(ffi::Py_None(), Object::as_ptr);

@@ -24,6 +24,7 @@ use crate::script::{Compiled, Scripts};
 use crate::serve::Shared;
 use crate::stream;
 use crate::symbols::{ARGUMENTS_OFFSET, symbols};
+use crate::turn::aside;
 use crate::value::{CallArgs, DecodeError, ExtentRef, decode_terms};
 
 /// What one thread needs to run requests, reused from request to request. Needs the GIL for everything.
@@ -208,11 +209,11 @@ impl Executor {
             let value = match value {
                 Ok(value) => value,
                 Err(failure) => {
-                    self.args.clear();
+                    aside(|| self.args.clear());
                     return Err(failure);
                 }
             };
-            self.args.clear();
+            aside(|| self.args.clear());
             if header.kind.is_stream() {
                 let value = value.ok_or(Failure::Raised)?;
                 if async_stream::is_asynchronous(&value) {
@@ -240,7 +241,9 @@ impl Executor {
                 }
                 return Ok(Outcome::Awaited);
             }
-            self.answer.value(value.as_ref(), header.options)?;
+            let encoded = self.answer.value(value.as_ref(), header.options);
+            aside(|| drop(value));
+            encoded?;
             Ok(Outcome::Answered)
         }
     }
@@ -337,7 +340,7 @@ impl Executor {
         let kwargs = self.args.kwargs();
         // SAFETY: the arguments are live objects, and the slot in front may be written where the offset flag says so.
         unsafe {
-            Object::owned((symbols().vectorcall_dict)(callable.as_ptr(), arguments, count, kwargs))
+            Object::owned(aside(|| (symbols().vectorcall_dict)(callable.as_ptr(), arguments, count, kwargs)))
                 .ok_or(Failure::Raised)
         }
     }

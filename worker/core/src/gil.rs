@@ -2,6 +2,8 @@
 
 use pyo3::ffi;
 
+use crate::turn::{Turn, aside};
+
 /// Runs `body` without the GIL.
 ///
 /// # Safety
@@ -15,9 +17,30 @@ pub unsafe fn released<R>(body: impl FnOnce() -> R) -> R {
             unsafe { ffi::PyEval_RestoreThread(self.0) };
         }
     }
-    // SAFETY: the GIL is held.
-    let _restore = Restore(unsafe { ffi::PyEval_SaveThread() });
-    body()
+    // SAFETY: the GIL is held, and again when the state is restored.
+    unsafe {
+        aside(|| {
+            let _restore = Restore(ffi::PyEval_SaveThread());
+            body()
+        })
+    }
+}
+
+/// Runs `body` with the GIL in a thread that need not be known to Python.
+///
+/// # Safety
+/// The GIL is not held.
+pub unsafe fn attached<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: Ensure and Release pair up.
+    unsafe {
+        let gil = ffi::PyGILState_Ensure();
+        let result = {
+            let _turn = Turn::take();
+            body()
+        };
+        ffi::PyGILState_Release(gil);
+        result
+    }
 }
 
 /// Runs the handlers of signals that have arrived. An exception that one of them raises belongs to no request:
@@ -28,7 +51,7 @@ pub unsafe fn released<R>(body: impl FnOnce() -> R) -> R {
 pub unsafe fn run_signal_handlers() -> bool {
     // SAFETY: the GIL is held.
     unsafe {
-        if ffi::Py_MakePendingCalls() == 0 && ffi::PyErr_CheckSignals() == 0 {
+        if aside(|| ffi::Py_MakePendingCalls() == 0 && ffi::PyErr_CheckSignals() == 0) {
             return true;
         }
         if ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) != 0 {

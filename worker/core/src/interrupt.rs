@@ -15,10 +15,12 @@ use pyo3::ffi;
 
 use crate::callback;
 use crate::coroutine;
-use crate::invoke::call;
+use crate::gil;
+use crate::invoke::{call, import};
 use crate::module;
 use crate::object::Object;
 use crate::stream;
+use crate::turn::Turn;
 
 /// Pause between two attempts while the request keeps running.
 const REPEAT: Duration = Duration::from_millis(100);
@@ -298,8 +300,8 @@ fn obey(order: Order, active: &mut Active) {
             }
         }
         Order::Gil(then) => {
-            // SAFETY: Ensure and Release pair up.
-            unsafe { ffi::PyGILState_Release(ffi::PyGILState_Ensure()) };
+            // SAFETY: this thread does not hold the GIL here.
+            unsafe { gil::attached(|| ()) };
             then();
         }
     }
@@ -320,15 +322,15 @@ fn attempt(active: &mut Active, main: libc::pthread_t) {
     }
     for attempts in elsewhere.chunks_mut(AT_ONCE) {
         let mut slots = Vec::new();
-        // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
+        // SAFETY: this thread does not hold the GIL here.
         unsafe {
-            let gil = ffi::PyGILState_Ensure();
-            for attempt in attempts {
-                let (again, slot) = attempt.make_elsewhere();
-                attempt.due = again.then_some(now + REPEAT);
-                slots.extend((slot != NO_SLOT).then_some(slot));
-            }
-            ffi::PyGILState_Release(gil);
+            gil::attached(|| {
+                for attempt in attempts {
+                    let (again, slot) = attempt.make_elsewhere();
+                    attempt.due = again.then_some(now + REPEAT);
+                    slots.extend((slot != NO_SLOT).then_some(slot));
+                }
+            });
         }
         slots.into_iter().for_each(callback::wake);
     }
@@ -406,7 +408,7 @@ pub unsafe fn install() -> Option<()> {
     unsafe {
         let doc = c"Raises erlang.Interrupted in the request that was meant.";
         let handler = module::function(c"interrupt", doc, on_signal)?;
-        let signals = Object::owned(ffi::PyImport_ImportModule(c"_signal".as_ptr()))?;
+        let signals = import(c"_signal")?;
         let register = signals.attribute(c"signal")?;
         let number = Object::owned(ffi::PyLong_FromLong(signal().into()))?;
         call(&register, &[number.as_ptr(), handler.as_ptr()]).map(drop)
@@ -419,6 +421,8 @@ fn signal() -> libc::c_int {
 }
 
 unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     let current = MAIN_CURRENT.load(Ordering::Relaxed);
     // SAFETY: CPython runs signal handlers in the main thread with the GIL held.
     unsafe {

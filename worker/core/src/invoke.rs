@@ -4,6 +4,7 @@ use pyo3::ffi;
 
 use crate::object::Object;
 use crate::symbols::symbols;
+use crate::turn::aside;
 
 /// Calls with positional arguments. `None` with a Python exception set.
 ///
@@ -14,7 +15,9 @@ pub unsafe fn call(function: &Object, arguments: &[*mut ffi::PyObject]) -> Optio
     // SAFETY: the caller's promise.
     unsafe {
         let vectorcall = symbols().vectorcall_dict;
-        Object::owned(vectorcall(function.as_ptr(), arguments.as_ptr(), arguments.len(), std::ptr::null_mut()))
+        Object::owned(aside(|| {
+            vectorcall(function.as_ptr(), arguments.as_ptr(), arguments.len(), std::ptr::null_mut())
+        }))
     }
 }
 
@@ -29,8 +32,17 @@ pub unsafe fn method(object: &Object, name: &Object, arguments: &[*mut ffi::PyOb
     // SAFETY: the caller's promise.
     unsafe {
         let vectorcall = symbols().vectorcall_method;
-        Object::owned(vectorcall(name.as_ptr(), all.as_ptr(), 1 + arguments.len(), std::ptr::null_mut()))
+        Object::owned(aside(|| vectorcall(name.as_ptr(), all.as_ptr(), 1 + arguments.len(), std::ptr::null_mut())))
     }
+}
+
+/// Imports a module by its full name. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn import(name: &std::ffi::CStr) -> Option<Object> {
+    // SAFETY: the caller's promise.
+    unsafe { Object::owned(aside(|| ffi::PyImport_ImportModule(name.as_ptr()))) }
 }
 
 /// A tuple. `None` with a Python exception set.

@@ -5,6 +5,8 @@
 //! [`control`] talks with the node and never touches Python, [`interrupt`] may wait for the GIL, and executors
 //! run requests, the first of them on Python's main thread.
 
+#![cfg_attr(feature = "free-threaded", allow(deprecated, reason = "from 3.12 on there are others, which 3.9 has not"))]
+
 mod control;
 mod fork;
 mod interrupt;
@@ -15,6 +17,7 @@ mod gil;
 mod idle;
 mod serve;
 mod threads;
+mod turn;
 
 mod answer;
 mod async_call;

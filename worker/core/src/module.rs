@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::observe;
 use crate::serve;
 use crate::symbols;
+use crate::turn::{Turn, aside};
 
 /// The part of module `erlang` that is written in Python.
 const ERLANG: &str = include_str!("erlang.py");
@@ -76,6 +77,9 @@ pub unsafe extern "C" fn PyInit__erlang_python() -> *mut ffi::PyObject {
         let Some(module) = Object::owned(ffi::PyModule_Create(definition)) else {
             return std::ptr::null_mut();
         };
+        if cfg!(feature = "free-threaded") {
+            symbols::needs_no_gil(module.as_ptr());
+        }
         let doc = c"Serve requests until told to stop; never to be called by user code.";
         match function(c"serve", doc, py_serve).and_then(|serve| add(&module, c"serve", &serve)) {
             Some(()) => module.into_ptr(),
@@ -85,6 +89,8 @@ pub unsafe extern "C" fn PyInit__erlang_python() -> *mut ffi::PyObject {
 }
 
 unsafe extern "C" fn py_serve(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and a tuple.
     unsafe {
         match parse(arguments).and_then(|arguments| serve::serve(&arguments)) {
@@ -179,7 +185,7 @@ pub unsafe fn run(program: &str, file: &CStr, namespace: &Object) -> Option<()> 
         if ffi::PyDict_SetItemString(dict, c"__builtins__".as_ptr(), ffi::PyEval_GetBuiltins()) < 0 {
             return None;
         }
-        Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), dict, dict)).map(drop)
+        Object::owned(aside(|| ffi::PyEval_EvalCode(code.as_ptr(), dict, dict))).map(drop)
     }
 }
 

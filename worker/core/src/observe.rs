@@ -8,6 +8,7 @@ use shm_proto::response::Kind;
 use crate::callback;
 use crate::module::{self, raise};
 use crate::object::Object;
+use crate::turn::Turn;
 
 /// Parts of module `erlang` that import what a program may never need.
 const PARTS: [(&str, &CStr, &str); 2] =
@@ -32,16 +33,22 @@ pub unsafe fn register(module: &Object) -> Option<()> {
 }
 
 unsafe extern "C" fn py_log(_self: *mut ffi::PyObject, fields: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this with the GIL held and a tuple.
     unsafe { callback::pointer(callback::emit(Kind::Log, fields).and_then(|()| Object::borrowed(ffi::Py_None()))) }
 }
 
 unsafe extern "C" fn py_span(_self: *mut ffi::PyObject, fields: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: as above.
     unsafe { callback::pointer(callback::emit(Kind::Span, fields).and_then(|()| Object::borrowed(ffi::Py_None()))) }
 }
 
 unsafe extern "C" fn py_part(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: as above.
     unsafe { callback::pointer(part(arguments)) }
 }

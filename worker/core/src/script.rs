@@ -5,8 +5,9 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
-use crate::invoke::call;
+use crate::invoke::{call, import};
 use crate::object::Object;
+use crate::turn::aside;
 
 /// File name in tracebacks and syntax errors.
 const FILE: &str = "<erlang>";
@@ -41,7 +42,7 @@ impl Scripts {
     pub unsafe fn new(namespace: Object) -> Option<Self> {
         // SAFETY: the GIL is held and the arguments are a C string and live objects.
         unsafe {
-            let builtins = Object::owned(ffi::PyImport_ImportModule(c"builtins".as_ptr()))?;
+            let builtins = import(c"builtins")?;
             Some(Self {
                 compile: builtins.attribute(c"compile")?,
                 namespace,
@@ -91,7 +92,7 @@ impl Scripts {
     pub unsafe fn evaluate(&self, code: &Object) -> Option<Object> {
         let namespace = self.namespace.as_ptr();
         // SAFETY: a code object and the dict of `__main__`.
-        unsafe { Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), namespace, namespace)) }
+        unsafe { Object::owned(aside(|| ffi::PyEval_EvalCode(code.as_ptr(), namespace, namespace))) }
     }
 
     /// Runs a program in `__main__`; names that it sets go to `names` if that is given, a mapping that stands for `__main__`.
@@ -104,7 +105,7 @@ impl Scripts {
         // SAFETY: the GIL is held; a code object, the dict of `__main__` and a mapping.
         unsafe {
             let code = self.compile(&Object::text(&dedent(program))?, "exec", 0)?;
-            Object::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, locals)).map(drop)
+            Object::owned(aside(|| ffi::PyEval_EvalCode(code.as_ptr(), globals, locals))).map(drop)
         }
     }
 
@@ -128,7 +129,7 @@ impl Scripts {
         // SAFETY: the GIL is held and every pointer comes from a live object.
         unsafe {
             let tree = self.compile(&Object::text(expression)?, "eval", ONLY_AST)?;
-            let ast = Object::owned(ffi::PyImport_ImportModule(c"_ast".as_ptr()))?;
+            let ast = import(c"_ast")?;
             let body = tree.attribute(c"body")?;
             let parameters = Object::owned(ffi::PyList_New(0))?;
             for name in names {

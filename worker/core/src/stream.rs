@@ -24,6 +24,7 @@ use crate::invoke::call;
 use crate::module;
 use crate::object::Object;
 use crate::serve::Shared;
+use crate::turn::aside;
 
 /// Longest turn, but for an item that takes longer.
 const TURN: Duration = Duration::from_millis(2);
@@ -308,7 +309,7 @@ impl Source {
     unsafe fn next(&mut self) -> Option<Object> {
         match self {
             // SAFETY: the GIL is held and this is an iterator.
-            Source::Iterator(iterator) => unsafe { Object::owned(ffi::PyIter_Next(iterator.as_ptr())) },
+            Source::Iterator(iterator) => unsafe { Object::owned(aside(|| ffi::PyIter_Next(iterator.as_ptr()))) },
             Source::Value(value) => value.take(),
         }
     }

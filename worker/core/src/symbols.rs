@@ -1,6 +1,6 @@
 //! Public functions of CPython outside the limited API of 3.9, looked up in the running interpreter.
 //!
-//! All of them are exported, with the same signature, by CPython 3.9 to 3.13. No private (`_Py`) symbol is ever
+//! All of them are exported, with the same signature, by CPython 3.9 to 3.14. No private (`_Py`) symbol is ever
 //! used: their signatures change between versions.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use pyo3::ffi::{Py_ssize_t, PyObject};
 
-/// `Py_buffer`, whose layout is the same in 3.9 to 3.13 (and part of the stable ABI from 3.11 on).
+/// `Py_buffer`, whose layout is the same in 3.9 to 3.14 (and part of the stable ABI from 3.11 on).
 #[repr(C)]
 #[derive(Debug)]
 pub struct PyBuffer {
@@ -92,6 +92,22 @@ pub fn load() -> Result<(), MissingSymbol> {
 #[inline]
 pub fn symbols() -> &'static Symbols {
     SYMBOLS.get().expect("the module's init function loads the symbols before anything else runs")
+}
+
+/// Tells the interpreter that a module needs no GIL; one that has none would take it up for the module otherwise. Nothing on
+/// interpreters that always have it.
+///
+/// # Safety
+/// The GIL is held and `module` is a module.
+pub unsafe fn needs_no_gil(module: *mut PyObject) {
+    type SetGil = unsafe extern "C" fn(*mut PyObject, *mut c_void) -> c_int;
+    const NOT_USED: *mut c_void = std::ptr::without_provenance_mut(1);
+    // SAFETY: the type that CPython's headers declare; the macro `Py_MOD_GIL_NOT_USED` is 1. It fails for what is no module only.
+    unsafe {
+        if let Ok(set_gil) = find::<SetGil>(c"PyUnstable_Module_SetGIL") {
+            set_gil(module, NOT_USED);
+        }
+    }
 }
 
 /// # Safety

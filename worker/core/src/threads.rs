@@ -20,10 +20,11 @@ use crate::control::kill_group;
 use crate::executor::Executor;
 use crate::gil;
 use crate::interrupt::{Current, Shield};
-use crate::invoke::call;
+use crate::invoke::{call, import};
 use crate::module;
 use crate::object::Object;
 use crate::serve::{Server, Shared, ring_if_waiting};
+use crate::turn::Turn;
 
 /// Stack of an executor, in bytes: at 2 MiB a recursive `sorted` overflows it before Python's own limit.
 const STACK: i64 = 8 << 20;
@@ -152,7 +153,7 @@ unsafe fn first(spawner: &Spawner) -> Option<[Object; 3]> {
         let interval = Object::owned(ffi::PyFloat_FromDouble(SWITCH_INTERVAL))?;
         let set_interval = Object::borrowed(ffi::PySys_GetObject(c"setswitchinterval".as_ptr()))?;
         call(&set_interval, &[interval.as_ptr()])?;
-        let threading = Object::owned(ffi::PyImport_ImportModule(c"threading".as_ptr()))?;
+        let threading = import(c"threading")?;
         let body = module::function(c"executor", c"Runs requests.", run)?;
         let thread = [threading.attribute(c"Thread")?, threading.attribute(c"stack_size")?, body];
         *spawner.thread.borrow_mut() = Some(thread.clone());
@@ -162,6 +163,8 @@ unsafe fn first(spawner: &Spawner) -> Option<[Object; 3]> {
 
 /// Body of an executor thread.
 unsafe extern "C" fn run(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: CPython calls this in the new thread with the GIL held.
     unsafe {
         if let Some(Forever(spawner)) = SPAWNER.get() {

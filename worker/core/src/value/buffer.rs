@@ -9,6 +9,7 @@ use super::atom::slot;
 use super::extent::Lease;
 use crate::object::Object;
 use crate::symbols::{PyBuffer, symbols};
+use crate::turn::Turn;
 
 /// `Py_bf_getbuffer`, which the headers of the limited API name only from 3.11 on.
 const BF_GETBUFFER: c_int = 1;
@@ -95,6 +96,8 @@ unsafe extern "C" fn get_buffer(this: *mut PyObject, view: *mut PyBuffer, flags:
 /// # Safety
 /// Called by CPython as a `tp_dealloc`, with no view left.
 unsafe extern "C" fn dealloc(this: *mut PyObject) {
+    // SAFETY: CPython holds the GIL.
+    let _turn = unsafe { Turn::take() };
     // SAFETY: the last reference is gone; an instance of a heap type owns a reference to its type.
     unsafe {
         let class = ffi::Py_TYPE(this);

@@ -417,6 +417,10 @@ impl Encoder<'_> {
     ) -> Result<Step, EncodeError> {
         // SAFETY: the caller's promise.
         unsafe {
+            #[cfg(feature = "free-threaded")]
+            let copy = private(container, data)?;
+            #[cfg(feature = "free-threaded")]
+            let data = copy.as_ptr();
             let size = match container {
                 Container::List => ffi::PyList_Size(data),
                 Container::Tuple => ffi::PyTuple_Size(data),
@@ -499,6 +503,23 @@ impl Encoder<'_> {
     pub(super) fn in_key(&self) -> bool {
         self.key_depth != 0
     }
+}
+
+/// A container with the elements of `data` that no other thread can change: without a GIL they could go while they are read.
+///
+/// # Safety
+/// As for [`Encoder::open`].
+#[cfg(feature = "free-threaded")]
+unsafe fn private(container: Container, data: *mut PyObject) -> Result<Object, EncodeError> {
+    // SAFETY: the caller's promise. Both copies are made at once, under the lock of the container.
+    let copy = unsafe {
+        match container {
+            Container::List => Object::owned(ffi::PyList_GetSlice(data, 0, isize::MAX)),
+            Container::Dict => Object::owned(ffi::PyDict_Copy(data)),
+            Container::Tuple => Object::borrowed(data),
+        }
+    };
+    copy.ok_or(EncodeError::Python)
 }
 
 /// A refusal that names the class of `object`.

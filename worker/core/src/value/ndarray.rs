@@ -9,6 +9,7 @@ use super::extent::BufferView;
 use super::inspect::{self, call_method};
 use super::lazy::Numpy;
 use super::{BLOB_BYTES, buffer};
+use crate::invoke::import;
 use crate::object::Object;
 
 /// A writable array of its own memory; a read-only view of the bytes if numpy is not installed; NULL with a Python exception set.
@@ -18,7 +19,7 @@ use crate::object::Object;
 pub(super) unsafe fn decode(dtype: &str, shape: ShapeIter<'_>, data: &[u8]) -> *mut PyObject {
     // SAFETY: the GIL is held.
     unsafe {
-        match Object::owned(ffi::PyImport_ImportModule(c"numpy".as_ptr())) {
+        match import(c"numpy") {
             Some(numpy) => build(&numpy, dtype, shape, data).map_or(std::ptr::null_mut(), Object::into_ptr),
             None if ffi::PyErr_ExceptionMatches(ffi::PyExc_ImportError) != 0 => {
                 ffi::PyErr_Clear();

@@ -75,7 +75,7 @@ options(Config) ->
     mentions(Both, ["enters " ++ Dir]).
 
 venv(Config, Name) ->
-    Dir = filename:join(proplists:get_value(priv_dir, Config), Name),
+    Dir = filename:join(dir(Config), Name),
     _ = os:cmd(lists:flatten([py_test:python(), " -m venv --without-pip ", Dir])),
     true = filelib:is_regular(interpreter(Dir)),
     Dir.
@@ -125,7 +125,7 @@ too_old(_) ->
 %% covers: py_doctor:check/1
 stand_ins(Config) ->
     Answer = fun(Version, Implementation, Bits, Free, Facts) ->
-        File = filename:join(proplists:get_value(priv_dir, Config), "stand-in"),
+        File = filename:join(dir(Config), "stand-in"),
         ok = file:write_file(File, [
             "#!/bin/sh\nif [ \"$1\" = -c ]; then\nprintf '%s\\n' 'erlang_python probe' '", Version, "' ", Implementation, " ", Bits, " ", Free,
             " /bin/sh /usr 'version text'\nelse\nprintf '%s\\n' 'a start-up file' 'erlang_python describe'\nprintf '%s\\t%s\\n' implementation ", Implementation,
@@ -163,7 +163,7 @@ base_gone(Config) ->
 %% The words of the loader.
 %% covers: py_doctor:check/1
 library_missing(Config) ->
-    File = filename:join(proplists:get_value(priv_dir, Config), "unloadable"),
+    File = filename:join(dir(Config), "unloadable"),
     ok = file:write_file(File, <<
         "#!/bin/sh\necho \"$0: error while loading shared libraries: libpython3.9.so.1.0: cannot open shared object file\" >&2\nexit 127\n"
     >>),
@@ -216,7 +216,7 @@ application_runs(_) ->
 
 %% covers: py_doctor:check/0
 pool_fails(Config) ->
-    Switch = filename:join(proplists:get_value(priv_dir, Config), "switch"),
+    Switch = filename:join(dir(Config), "switch"),
     ok = py_test:start([{num_workers, 1}]),
     ok = py_pool:start_pool(failing, #{num_workers => 1, preload => iolist_to_binary(["import os\nif os.path.exists('", Switch, "'): raise ValueError('of the test')"])}),
     ok = file:write_file(Switch, <<>>),
@@ -227,7 +227,7 @@ pool_fails(Config) ->
 
 %% A node of a copy of the application in which `Change' was made to priv: what a check prints there.
 checked_copy(Config, Case, Change) ->
-    Copy = filename:join([proplists:get_value(priv_dir, Config), Case, "erlang_python"]),
+    Copy = filename:join([dir(Config), Case, "erlang_python"]),
     [Priv, Ebin] = [filename:join(Copy, Name) || Name <- ["priv", "ebin"]],
     ok = filelib:ensure_dir(filename:join(Ebin, "x")),
     [] = os:cmd(lists:join(" ", ["cp -r", filename:join(code:lib_dir(erlang_python), "ebin/."), Ebin])),
@@ -303,10 +303,16 @@ machine(_) ->
 make_target(Config) ->
     %% priv is a link into the repository.
     Root = string:trim(os:cmd("cd -P " ++ filename:join(code:priv_dir(erlang_python), "..") ++ " && pwd")),
-    SysConfig = filename:join(proplists:get_value(priv_dir, Config), "sys.config"),
+    SysConfig = filename:join(dir(Config), "sys.config"),
     ok = file:write_file(SysConfig, io_lib:format("[{erlang_python, [{python, ~p}]}].~n", [filename:absname(os:find_executable(py_test:python()))])),
     {0, Good} = run("make", ["-s", "-C", Root, "doctor", "CONFIG=" ++ SysConfig]),
     mentions(Good, ["Pool default", "a worker started", "0 problems"]),
     {Status, Bad} = run("make", ["-s", "-C", Root, "doctor", "OPTIONS=#{python => \"/no/such/python\"}"]),
     ?assertNotEqual(0, Status),
     mentions(Bad, ["Pool checked", "/no/such/python", "1 problem,"]).
+
+%% All suites of a run share one priv_dir.
+dir(Config) ->
+    Dir = filename:join(proplists:get_value(priv_dir, Config), "doctor"),
+    ok = filelib:ensure_dir(filename:join(Dir, "x")),
+    Dir.

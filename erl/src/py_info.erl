@@ -8,10 +8,11 @@
 -type execution() :: #{mode := multi_process, pools := #{atom() => map()}, python => binary()}.
 -type worker() :: #{
     id := term(), pool := term(), state := term(), os_pid := term(), python := term(), restarts := term(),
-    last_error := term(), rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
+    last_error := term(), last_stack := term(), rss := term(), in_flight := term(), served := term(), handles := term(), bound := term(), streams := term(), atom() => term()
 }.
 %% `state' is `down', `starting', `ready', `leaving' (its substitute serves, and it those who have something of it) or `draining';
-%% `last_error' is why a process of this worker could not start or ended, `none' if none did; `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
+%% `last_error' is why a process of this worker could not start or ended, `none' if none did; `last_stack' the Python stacks of the last of its processes
+%% that died of a fault, as text, or `none'; `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
 %% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself, `streams' those that have not
 %% ended.
 -type stats() :: #{
@@ -81,9 +82,9 @@ workers() ->
     [worker(Row) || Row <- py_pool:workers()].
 
 -spec worker(py_pool:worker_row()) -> worker().
-worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts, last_error := Error}}) ->
+worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts, last_error := Error, last_stack := Stack}}) ->
     Base = #{
-        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, last_error => Error, rss => py_admin:rss(OsPid)
+        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, last_error => Error, last_stack => Stack, rss => py_admin:rss(OsPid)
     },
     Load =
         case Worker of

@@ -23,6 +23,10 @@
 -define(PING_INTERVAL, 10000).
 %% Frames that answer one of ours.
 -define(IS_ANSWER(Kind), (Kind =:= $p orelse Kind =:= $g orelse Kind =:= $k orelse Kind =:= $n orelse Kind =:= $b)).
+%% Frames about stacks.
+-define(IS_STACKS(Kind), (Kind =:= $t orelse Kind =:= $c)).
+%% Milliseconds that a worker has to say its stacks.
+-define(STACKS_PATIENCE, 2500).
 %% A worker that dies sooner than this after its start, and of no request, has failed to stay up.
 -define(QUICK_DEATH, 1000).
 -define(BACKOFF_FIRST, 100).
@@ -33,10 +37,6 @@
 %% A worker that is over `max_rss' once it has started would be replaced by another such one.
 -define(LEAST_LIFE, 2000).
 -define(EXIT_STATUS_PATIENCE, 500).
-%% Milliseconds within which what was answered is counted out.
--define(LOOKS, 10).
--define(STOP_PATIENCE, 2000).
--define(KILL_PATIENCE, 1000).
 
 -record(data, {
     id :: non_neg_integer(),
@@ -65,7 +65,10 @@
     %% Why it is to be replaced, until the pool has been told.
     due = none :: none | py_limits:event(),
     restarts = 0 :: non_neg_integer(),
-    exits = #{} :: #{port() => {pos_integer() | undefined, atom()}}
+    stacks = py_worker_stacks:new() :: py_worker_stacks:stacks(),
+    %% Stacks of the last incarnation that died of a fault.
+    last_stack = none :: none | binary(),
+    exits = #{} :: #{port() => {pos_integer() | undefined, atom(), py_worker_stacks:stacks()}}
 }).
 
 %% @doc Starts the process; the worker follows at once.
@@ -86,7 +89,7 @@ recycle(Pid) ->
 %% @doc Milliseconds that a supervisor grants to `terminate/3'.
 -spec shutdown_time() -> 5000.
 shutdown_time() ->
-    ?STOP_PATIENCE + ?KILL_PATIENCE + 2000.
+    py_worker_stop:time() + 2000.
 
 %% @private
 -spec callback_mode() -> state_functions.
@@ -137,10 +140,12 @@ starting(info, {Port, {data, <<"w", Text/binary>>}}, #data{port = Port, attached
     keep_state_and_data;
 starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) ->
     failed(text("~ts", [Text]), Data);
+starting(info, {Port, {data, <<Kind, _/binary>> = Frame}}, #data{port = Port, attached = true} = Data) when ?IS_STACKS(Kind) ->
+    stacks(Frame, Data, fun(Refused) -> failed("it sent stacks that were not asked for", Refused) end);
 starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
     failed(text("unexpected frame ~0tP", [Frame, 40]), Data);
 starting(info, {Port, {exit_status, Status}}, #data{port = Port, attached = false} = Data) ->
-    failed(text("it ended before it was ready, ~ts", [status(Status)]), Data);
+    failed(text("it ended before it was ready, ~ts", [py_worker_exit:status(Status)]), Data);
 starting(info, {'EXIT', Port, Reason}, #data{port = Port} = Data) when Reason =/= normal ->
     failed(text("the system could not start a process: ~tp", [Reason]), Data);
 starting(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
@@ -238,6 +243,7 @@ leaving(state_timeout, look, #data{native = Native, worker = Worker} = Data) ->
 leaving(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
     ?LOG_WARNING("~ts: the worker ended before those who use it: ~tp", [name(Data), Reason]),
+    ok = last_words(Reason, Data),
     {stop, normal, Data#data{worker = undefined}};
 leaving(cast, recycle, _Data) ->
     keep_state_and_data;
@@ -254,10 +260,10 @@ working({timeout, {abandon, Request}}, over, _State, Data) ->
 working(cast, retire, _State, Data) ->
     leave_pool(Data),
     drain(Data);
-working(info, {Port, {exit_status, Status}}, _State, #data{port = Port, worker = Worker} = Data) ->
+working(info, {Port, {exit_status, Status}}, State, #data{port = Port, worker = Worker} = Data) ->
     %% The process may be gone and its reader thread not have noticed: this makes sure that it does.
     ok = py_nif:worker_kill(Worker, exited),
-    {keep_state, note_exit(Port, Status, Data#data{port = undefined})};
+    {keep_state, note_exit(Port, Status, State, Data#data{port = undefined})};
 working(Type, Event, State, Data) ->
     serving(Type, Event, State, Data).
 
@@ -338,8 +344,9 @@ draining({timeout, {grace, Request}}, over, Data) ->
     abandon(Request, Data);
 draining({timeout, {abandon, Request}}, over, Data) ->
     blocked(Request, Data);
-draining(info, {py_down, Serial, _, Check}, #data{serial = Serial} = Data) ->
+draining(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
+    ok = last_words(Reason, Data),
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
@@ -392,10 +399,10 @@ serving({timeout, ping}, missed, _State, Data) ->
     ?LOG_WARNING("~ts: no answer to a ping; the worker is killed", [name(Data)]),
     ok = kill(unresponsive, Data),
     {keep_state, Data};
+serving(info, {Port, {data, <<Kind, _/binary>> = Frame}}, _State, #data{port = Port} = Data) when ?IS_STACKS(Kind) ->
+    stacks(Frame, Data, fun(Refused) -> unexpected(Frame, Refused) end);
 serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
-    ?LOG_WARNING("~ts: unexpected frame ~0tP; the worker is killed", [name(Data), Frame, 40]),
-    ok = kill(corrupt, Data),
-    {keep_state, Data};
+    unexpected(Frame, Data);
 serving(info, {py_cast_failed, Reason}, _State, Data) ->
     ?LOG_WARNING("~ts: a cast failed: ~0tp", [name(Data), Reason]),
     keep_state_and_data;
@@ -404,6 +411,19 @@ serving(info, {py_stream_failed, Reason}, _State, Data) ->
     keep_state_and_data;
 serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).
+
+-spec unexpected(binary(), #data{}) -> gen_statem:event_handler_result(atom()).
+unexpected(Frame, Data) ->
+    ?LOG_WARNING("~ts: unexpected frame ~0tP; the worker is killed", [name(Data), Frame, 40]),
+    ok = kill(corrupt, Data),
+    {keep_state, Data}.
+
+-spec stacks(binary(), #data{}, fun((#data{}) -> Result)) -> Result | gen_statem:event_handler_result(atom()).
+stacks(Frame, #data{stacks = Stacks} = Data, Refuse) ->
+    case py_worker_stacks:take(Frame, Stacks) of
+        {ok, Taken} -> {keep_state, Data#data{stacks = Taken}};
+        refused -> Refuse(Data)
+    end.
 
 %% A worker answers what it was asked and nothing else, so it cannot fill the mailbox.
 -spec answered(binary(), ready | leaving | draining, #data{}) -> gen_statem:event_handler_result(atom()).
@@ -427,10 +447,21 @@ answered(_Frame, _State, Data) ->
 %% Events of every state.
 
 -spec common(gen_statem:event_type(), term(), atom(), #data{}) -> gen_statem:event_handler_result(atom()).
-common(info, {Port, {exit_status, Status}}, _State, #data{exits = Exits} = Data) when is_map_key(Port, Exits) ->
-    {keep_state, note_exit(Port, Status, Data), [{{timeout, {exit, Port}}, cancel}]};
-common({timeout, {exit, Port}}, over, _State, Data) ->
-    {keep_state, note_exit(Port, unknown, Data)};
+common(info, {Port, {exit_status, Status}}, State, #data{exits = Exits} = Data) when is_map_key(Port, Exits) ->
+    {keep_state, note_exit(Port, Status, State, Data), [{{timeout, {exit, Port}}, cancel}]};
+common({timeout, {exit, Port}}, over, State, Data) ->
+    {keep_state, note_exit(Port, unknown, State, Data)};
+common(info, {Port, {data, Frame}}, _State, #data{exits = Exits} = Data) when is_map_key(Port, Exits) ->
+    #{Port := {OsPid, Reason, Stacks}} = Exits,
+    {keep_state, Data#data{exits = Exits#{Port := {OsPid, Reason, py_worker_stacks:take_crash(Frame, Stacks)}}}};
+common({call, From}, stacks, _State, #data{attached = true, stacks = Stacks} = Data) ->
+    {Todo, Asked} = py_worker_stacks:ask(From, Stacks),
+    _ = [ok = send(<<"T">>, Data) || ask <- Todo],
+    {keep_state, Data#data{stacks = Asked}, [{{timeout, stacks}, ?STACKS_PATIENCE, over} || first <- Todo]};
+common({call, From}, stacks, State, _Data) ->
+    {keep_state_and_data, [{reply, From, {error, State}}]};
+common({timeout, stacks}, over, _State, #data{stacks = Stacks} = Data) ->
+    {keep_state, Data#data{stacks = py_worker_stacks:give_up(no_answer, Stacks)}};
 common({timeout, _}, _, _State, _Data) ->
     keep_state_and_data;
 common(info, {py_limit, Serial, Event}, _State, #data{serial = Serial, spec = Spec} = Data) when element(1, Event) =:= memory_limit ->
@@ -453,7 +484,7 @@ common(_Type, _Event, _State, _Data) ->
 
 -spec launch(#data{}) -> {ok, #data{}} | {error, string(), #data{}}.
 launch(#data{id = Id, pool = Pool, spec = Spec} = Data) ->
-    Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none},
+    Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none, stacks = py_worker_stacks:new()},
     case py_worker_launch:start(Id, Pool, Spec) of
         {ok, Handshake, Started} ->
             {ok, launched(Started, Clean#data{handshake = Handshake})};
@@ -520,28 +551,34 @@ backoff(Failures) when Failures < 3 -> 0;
 backoff(Failures) -> min(?BACKOFF_LAST, ?BACKOFF_FIRST bsl min(Failures - 3, 10)).
 
 -spec dropped(atom(), #data{}) -> #data{}.
-dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = Exits} = Data) ->
-    Waiting = case Port of undefined -> Exits; _ -> Exits#{Port => {OsPid, Reason}} end,
-    Data#data{worker = undefined, port = undefined, os_pid = undefined, step = undefined, stuck = #{}, restarts = Restarts + 1, exits = Waiting}.
+dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = Exits, stacks = Stacks0} = Data) ->
+    Stacks = py_worker_stacks:give_up(down, Stacks0),
+    Waiting = case Port of undefined -> Exits; _ -> Exits#{Port => {OsPid, Reason, Stacks}} end,
+    Data#data{worker = undefined, attached = false, stacks = Stacks, port = undefined, os_pid = undefined, step = undefined, stuck = #{}, restarts = Restarts + 1, exits = Waiting}.
 
--spec note_exit(port(), non_neg_integer() | unknown, #data{}) -> #data{}.
-note_exit(Port, Status, #data{exits = Exits, os_pid = Current} = Data) ->
-    {OsPid, Reason} = maps:get(Port, Exits, {Current, exited}),
-    close(Port),
-    case Reason of
-        start_failed -> ok;
-        _ -> ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts", [name(Data), OsPid, Reason, status(Status)])
-    end,
-    Data#data{exits = maps:remove(Port, Exits)}.
+%% Of a worker that nobody will start again.
+-spec last_words(atom(), #data{}) -> ok.
+last_words(Reason, #data{os_pid = OsPid, stacks = Stacks} = Data) ->
+    case py_worker_stacks:crash(Stacks) of
+        <<>> -> ok;
+        Stack -> py_worker_exit:log(name(Data), OsPid, Reason, unknown, Stack)
+    end.
 
--spec close(port()) -> ok.
-close(Port) ->
-    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end.
+-spec note_exit(port(), non_neg_integer() | unknown, atom(), #data{}) -> #data{}.
+note_exit(Port, Status, State, #data{exits = Exits, os_pid = Current, stacks = Own} = Data) ->
+    {OsPid, Reason, Stacks} = maps:get(Port, Exits, {Current, exited, Own}),
+    ok = py_worker_exit:close(Port),
+    Stack = py_worker_stacks:crash(Stacks),
+    ok = py_worker_exit:log(name(Data), OsPid, Reason, Status, Stack),
+    noted(State, Stack, Data#data{exits = maps:remove(Port, Exits)}).
 
--spec status(non_neg_integer() | unknown) -> string().
-status(unknown) -> "its exit status is not known yet";
-status(Status) when Status > 128 -> text("signal ~b or exit status ~b", [Status - 128, Status]);
-status(Status) -> text("exit status ~b", [Status]).
+-spec noted(atom(), binary(), #data{}) -> #data{}.
+noted(_State, <<>>, Data) ->
+    Data;
+noted(State, Stack, Data0) ->
+    Data = Data0#data{last_stack = Stack},
+    ok = publish(State, Data),
+    Data.
 
 %% @private
 -spec terminate(term(), atom(), #data{}) -> ok.
@@ -552,36 +589,18 @@ terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
     end,
     case Reason of normal -> py_pool:forget_worker(Id); _ -> ok end.
 
-%% Lets an idle worker run its exit handlers; ends a busy one.
 -spec stop_worker(#data{}) -> ok.
-stop_worker(#data{worker = Worker, attached = true} = Data) ->
-    _ = (is_idle(Worker, ?LOOKS) andalso send(<<"S">>, Data) =:= ok andalso await_down(Data, ?STOP_PATIENCE)) orelse kill_and_wait(Data),
-    ok;
+stop_worker(#data{worker = Worker, serial = Serial, attached = true} = Data) ->
+    py_worker_stop:stop(Worker, Serial, fun() -> send(<<"S">>, Data) end);
 stop_worker(Data) ->
     kill(stopped, Data).
 
-%% An answer reaches its caller a moment before it is counted out.
--spec is_idle(py_nif:worker(), non_neg_integer()) -> boolean().
-is_idle(Worker, Looks) ->
-    maps:get(in_flight, py_nif:worker_info(Worker)) =:= 0 orelse
-        (Looks > 0 andalso receive after 1 -> is_idle(Worker, Looks - 1) end).
-
--spec kill_and_wait(#data{}) -> ok.
-kill_and_wait(Data) ->
-    ok = kill(stopped, Data),
-    _ = await_down(Data, ?KILL_PATIENCE),
-    ok.
-
--spec await_down(#data{}, non_neg_integer()) -> boolean().
-await_down(#data{serial = Serial}, Timeout) ->
-    receive {py_down, Serial, _, _} -> true after Timeout -> false end.
-
 -spec publish(down | starting | ready | leaving | draining, #data{}) -> ok.
-publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, failures = Failures, last_error = Error, spec = Spec}) ->
+publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, restarts = Restarts, failures = Failures, spec = Spec} = Data) ->
     #{interpreter := #{version := Version}, num_executors := Executors} = Spec,
     py_pool:update_worker(Id, Pool, Worker, #{
         state => State, pid => self(), os_pid => OsPid, restarts => Restarts, python => Version, executors => Executors,
-        failures => Failures, last_error => Error
+        failures => Failures, last_error => Data#data.last_error, last_stack => Data#data.last_stack
     }).
 
 -spec name(#data{}) -> string().

@@ -52,6 +52,14 @@ pub const OTHER_BUILD_HINT: &str = "the node's library (priv/py_nif.so) and its 
      come from different builds: build the application again (`make build`, or `rebar3 compile` where it is a dependency) \
      and restart the node";
 
+/// Bytes of text in one frame about stacks. With what stands before it the frame stays below `PIPE_BUF`, so that a thread of a worker
+/// that crashes can write one while another thread writes another.
+pub const PART: usize = 4000;
+/// Longest frame about stacks.
+const TOP: usize = PART + 2;
+/// Type of [`FromWorker::Crash`].
+pub const CRASH: u8 = b'c';
+
 /// Longest prefix of named objects in bytes.
 pub const MAX_NAME: usize = 100;
 
@@ -151,6 +159,8 @@ pub enum ToWorker {
     Gil(u64),
     /// `A`: leave the task of this request, which was interrupted, to itself, and answer the request.
     Abandon(u64),
+    /// `T`: say what the Python threads are doing.
+    Stacks,
     /// `S`: leave the loop and exit.
     Stop,
 }
@@ -168,6 +178,7 @@ impl ToWorker {
             ToWorker::Raise(id) => numbered(b'R', *id),
             ToWorker::Gil(n) => numbered(b'G', *n),
             ToWorker::Abandon(id) => numbered(b'A', *id),
+            ToWorker::Stacks => vec![b'T'],
             ToWorker::Stop => vec![b'S'],
         })
     }
@@ -184,6 +195,7 @@ impl ToWorker {
             (Some(b'R'), 9) => Ok(ToWorker::Raise(u64_at(frame, 1))),
             (Some(b'G'), 9) => Ok(ToWorker::Gil(u64_at(frame, 1))),
             (Some(b'A'), 9) => Ok(ToWorker::Abandon(u64_at(frame, 1))),
+            (Some(b'T'), 1) => Ok(ToWorker::Stacks),
             (Some(b'S'), 1) => Ok(ToWorker::Stop),
             _ => Err(Malformed("control frame")),
         }
@@ -215,6 +227,15 @@ pub enum FromWorker {
     Rests(u64),
     /// `b`: this request cannot be abandoned: the event loop does not turn.
     Blocked(u64),
+    /// `t`: a part of what the Python threads are doing, as text.
+    Stacks {
+        /// Another part follows.
+        more: bool,
+        /// At most [`PART`] bytes.
+        text: Vec<u8>,
+    },
+    /// `c`: a part of the stacks of a worker that is about to die of a signal, at most [`PART`] bytes.
+    Crash(Vec<u8>),
     /// `w`: what the worker has to do without.
     Warning(String),
     /// `f`: why the worker is about to exit.
@@ -238,6 +259,8 @@ impl FromWorker {
             FromWorker::Keeps(id) => numbered(b'k', *id),
             FromWorker::Rests(id) => numbered(b'n', *id),
             FromWorker::Blocked(id) => numbered(b'b', *id),
+            FromWorker::Stacks { more, text } => [&[b't', u8::from(*more)], &text[..text.len().min(PART)]].concat(),
+            FromWorker::Crash(text) => [&[CRASH], &text[..text.len().min(PART)]].concat(),
             FromWorker::Warning(text) => texted(b'w', text),
             FromWorker::Failure(text) => texted(b'f', text),
         }
@@ -262,6 +285,10 @@ impl FromWorker {
             (Some(b'k'), 9) => Ok(FromWorker::Keeps(u64_at(frame, 1))),
             (Some(b'n'), 9) => Ok(FromWorker::Rests(u64_at(frame, 1))),
             (Some(b'b'), 9) => Ok(FromWorker::Blocked(u64_at(frame, 1))),
+            (Some(b't'), 2..=TOP) if frame[1] <= 1 => {
+                Ok(FromWorker::Stacks { more: frame[1] == 1, text: frame[2..].to_vec() })
+            }
+            (Some(&CRASH), 1..TOP) => Ok(FromWorker::Crash(frame[1..].to_vec())),
             (Some(b'w'), _) => Ok(FromWorker::Warning(text())),
             (Some(b'f'), _) => Ok(FromWorker::Failure(text())),
             _ => Err(Malformed("control frame")),

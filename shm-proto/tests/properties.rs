@@ -290,7 +290,7 @@ proptest! {
         let geometry = Geometry { ring_bytes: 1 << ring, arena_bytes: blocks * 4096, cells, callback_slots };
         let handshake = Handshake { nonce, node_pid, endpoints, geometry, executors, max_threads: executors + 1, blob_cache: n };
         for frame in [
-            ToWorker::Handshake(Box::new(handshake)), ToWorker::Ping(n), ToWorker::Interrupt(n), ToWorker::Raise(n), ToWorker::Gil(n), ToWorker::Abandon(n), ToWorker::Stop,
+            ToWorker::Handshake(Box::new(handshake)), ToWorker::Ping(n), ToWorker::Interrupt(n), ToWorker::Raise(n), ToWorker::Gil(n), ToWorker::Abandon(n), ToWorker::Stacks, ToWorker::Stop,
         ] {
             let bytes = frame.encode().unwrap();
             prop_assert!(bytes.len() <= 200);
@@ -298,7 +298,8 @@ proptest! {
         }
         for frame in [
             FromWorker::Asks, FromWorker::Hello { nonce, os_pid: node_pid }, FromWorker::Ready(text.clone()), FromWorker::Pong(n),
-            FromWorker::Gil(n), FromWorker::Failure(text),
+            FromWorker::Gil(n), FromWorker::Stacks { more: n % 2 == 1, text: text.clone().into() }, FromWorker::Crash(text.clone().into()),
+            FromWorker::Failure(text),
         ] {
             prop_assert_eq!(FromWorker::decode(&frame.encode()), Ok(frame));
         }

@@ -16,6 +16,7 @@ use shm_proto::link::WorkerLink;
 use crate::coroutine;
 use crate::interrupt::{self, Interrupter, Until};
 use crate::module::Arguments;
+use crate::stacks;
 
 /// The data plane as the node's handshake described it.
 #[derive(Debug)]
@@ -94,7 +95,12 @@ impl Control {
     /// Descriptors that belong to the worker alone.
     pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let keeper = self.keeper.as_ref().map(|keeper| keeper.number());
-        [self.input, lock(&self.output).as_raw_fd(), self.wake.as_fd().as_raw_fd()].into_iter().chain(keeper)
+        [self.input, self.output(), self.wake.as_fd().as_raw_fd()].into_iter().chain(keeper)
+    }
+
+    /// Where frames to the node go.
+    pub fn output(&self) -> RawFd {
+        lock(&self.output).as_raw_fd()
     }
 
     /// Sends a frame. A node that is gone is noticed by the reading side.
@@ -140,6 +146,7 @@ impl Control {
                     None if interrupt::runs(id) => self.send(&FromWorker::Keeps(id)),
                     None => self.send(&FromWorker::Rests(id)),
                 },
+                ToWorker::Stacks => stacks::answer(self),
                 ToWorker::Stop => {
                     self.stop.store(true, Ordering::Release);
                     // Only a counter near its maximum could refuse this.
@@ -213,7 +220,10 @@ pub fn wake_counter() -> io::Result<OwnedFd> {
 }
 
 /// A duplicate with a high number, closed on exec.
-fn duplicate_high(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Descriptors are exhausted.
+pub fn duplicate_high(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     use nix::fcntl::{FcntlArg, fcntl};
     let mut refused = nix::errno::Errno::EINVAL;
     for floor in [1000, 200, 60, 10] {

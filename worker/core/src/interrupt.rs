@@ -206,6 +206,15 @@ pub fn runs(id: u64) -> bool {
         || lock(&THREADS).iter().any(|state| state.current.load(Ordering::Acquire) == id)
 }
 
+/// The executor threads by their Python identities, and the request that each runs; the main thread, which is `main`, comes first.
+/// With the GIL held that is one moment's state.
+pub fn running(main: libc::c_ulong) -> Vec<(libc::c_ulong, Option<u64>)> {
+    let known = |id: &AtomicU64| Some(id.load(Ordering::Acquire)).filter(|id| *id != NONE);
+    let threads = lock(&THREADS);
+    let others = threads.iter().map(|state| (state.ident, known(&state.current)));
+    std::iter::once((main, known(&MAIN_CURRENT))).chain(others).collect()
+}
+
 /// Whether the handler has raised in this request, which the main thread runs or has just run.
 pub fn was_raised_in(id: u64) -> bool {
     MAIN_HIT.load(Ordering::Relaxed) == id

@@ -8,8 +8,11 @@
 #![cfg_attr(feature = "free-threaded", allow(deprecated, reason = "from 3.12 on there are others, which 3.9 has not"))]
 
 mod control;
+mod crash;
+mod dump;
 mod fork;
 mod interrupt;
+mod stacks;
 
 mod board;
 mod clock;

@@ -26,6 +26,8 @@ use crate::board::Board;
 use crate::callback;
 use crate::clock::{Clock, ticks};
 use crate::control::{Control, Opened, kill_group, wake_counter};
+use crate::crash;
+use crate::dump;
 use crate::event_loop;
 use crate::exception;
 use crate::executor::{Executor, Outcome};
@@ -37,6 +39,7 @@ use crate::interrupt::{self, Current, Interrupter};
 use crate::module::{self, Arguments};
 use crate::object::Object;
 use crate::reset;
+use crate::stacks;
 use crate::stream;
 use crate::threads;
 
@@ -84,6 +87,7 @@ fn start_threads(arguments: &Arguments) -> std::io::Result<Arc<Control>> {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask))?;
     // SAFETY: has no requirement.
     let main = unsafe { libc::pthread_self() };
+    stacks::note_main_thread();
     let control = Interrupter::start(main).and_then(|interrupter| Control::start(arguments, interrupter));
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
     control
@@ -102,6 +106,8 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let namespace = Object::borrowed(ffi::PyModule_GetDict(main))?;
         module::create(arguments, executors, &namespace)?;
         interrupt::install()?;
+        dump::install();
+        crash::install(control.output());
         reset::prepare()?;
         line_buffer_stdout();
         let kick = match wake_counter() {
@@ -114,7 +120,7 @@ unsafe fn prepare(arguments: &Arguments, opened: Opened, control: Arc<Control>) 
         let bells = [link.request_bell.as_fd(), link.response_bell.as_fd(), kick.as_fd()];
         handle::show_in(&link.telemetry);
         stream::show_in(&link.telemetry);
-        fork::guard(control.descriptors().chain(bells.map(|fd| fd.as_raw_fd())));
+        fork::guard(control.descriptors().chain(bells.map(|fd| fd.as_raw_fd())).chain(dump::descriptor()));
         let requests = link.take_requests().expect("a fresh link still has its consumer");
         let board = Board::new(executors, max_threads, link.callbacks.len());
         let shared = Arc::new(Shared {

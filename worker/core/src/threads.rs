@@ -17,6 +17,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use pyo3::ffi;
 
 use crate::control::kill_group;
+use crate::crash;
 use crate::executor::Executor;
 use crate::gil;
 use crate::interrupt::{Current, Shield};
@@ -169,6 +170,7 @@ unsafe extern "C" fn run(_self: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *m
     unsafe {
         if let Some(Forever(spawner)) = SPAWNER.get() {
             spawner.shared.board().idle -= 1;
+            crash::prepare_thread();
             let current = Current::thread(libc::pthread_self());
             let Some(executor) = Executor::new(current, spawner.namespace.clone()) else {
                 spawner.shared.board().threads -= 1;

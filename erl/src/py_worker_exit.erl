@@ -1,0 +1,27 @@
+%% @doc The log entry of a worker's death, when its exit status is there or does not come.
+-module(py_worker_exit).
+
+-export([log/5, close/1, status/1]).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% @doc Says how the worker ended, and which Python stacks it had if it died of a fault.
+-spec log(string(), pos_integer() | undefined, atom(), non_neg_integer() | unknown, binary()) -> ok.
+%% A failed start has been logged.
+log(_Name, _OsPid, start_failed, _Status, <<>>) ->
+    ok;
+log(Name, OsPid, Reason, Status, <<>>) ->
+    ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts", [Name, OsPid, Reason, status(Status)]);
+log(Name, OsPid, Reason, Status, Stack) ->
+    ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts; its Python stacks:~n~ts", [Name, OsPid, Reason, status(Status), Stack]).
+
+%% @doc Closes a port that may be closed already.
+-spec close(port()) -> ok.
+close(Port) ->
+    try erlang:port_close(Port) of true -> ok catch error:badarg -> ok end.
+
+%% @doc An exit status for people.
+-spec status(non_neg_integer() | unknown) -> string().
+status(unknown) -> "its exit status is not known yet";
+status(Status) when Status > 128 -> lists:flatten(io_lib:format("signal ~b or exit status ~b", [Status - 128, Status]));
+status(Status) -> lists:flatten(io_lib:format("exit status ~b", [Status])).

@@ -29,8 +29,6 @@
 -define(STACKS_PATIENCE, 2500).
 %% A worker that dies sooner than this after its start, and of no request, has failed to stay up.
 -define(QUICK_DEATH, 1000).
--define(BACKOFF_FIRST, 100).
--define(BACKOFF_LAST, 10000).
 -define(DRAIN_LOOK, 20).
 %% Nobody tells when the last object or tie of a worker has gone.
 -define(LEAVE_LOOK, 50).
@@ -141,7 +139,7 @@ starting(info, {Port, {data, <<"w", Text/binary>>}}, #data{port = Port, attached
 starting(info, {Port, {data, <<"f", Text/binary>>}}, #data{port = Port} = Data) ->
     failed(text("~ts", [Text]), Data);
 starting(info, {Port, {data, <<Kind, _/binary>> = Frame}}, #data{port = Port, attached = true} = Data) when ?IS_STACKS(Kind) ->
-    stacks(Frame, Data, fun(Refused) -> failed("it sent stacks that were not asked for", Refused) end);
+    stacks(Frame, Data);
 starting(info, {Port, {data, Frame}}, #data{port = Port} = Data) ->
     failed(text("unexpected frame ~0tP", [Frame, 40]), Data);
 starting(info, {Port, {exit_status, Status}}, #data{port = Port, attached = false} = Data) ->
@@ -243,7 +241,7 @@ leaving(state_timeout, look, #data{native = Native, worker = Worker} = Data) ->
 leaving(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
     ?LOG_WARNING("~ts: the worker ended before those who use it: ~tp", [name(Data), Reason]),
-    ok = last_words(Reason, Data),
+    ok = py_worker_exit:last_words(name(Data), Data#data.os_pid, Reason, Data#data.stacks),
     {stop, normal, Data#data{worker = undefined}};
 leaving(cast, recycle, _Data) ->
     keep_state_and_data;
@@ -346,7 +344,7 @@ draining({timeout, {abandon, Request}}, over, Data) ->
     blocked(Request, Data);
 draining(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
     ok = broke(Check, Data),
-    ok = last_words(Reason, Data),
+    ok = py_worker_exit:last_words(name(Data), Data#data.os_pid, Reason, Data#data.stacks),
     {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
@@ -400,7 +398,7 @@ serving({timeout, ping}, missed, _State, Data) ->
     ok = kill(unresponsive, Data),
     {keep_state, Data};
 serving(info, {Port, {data, <<Kind, _/binary>> = Frame}}, _State, #data{port = Port} = Data) when ?IS_STACKS(Kind) ->
-    stacks(Frame, Data, fun(Refused) -> unexpected(Frame, Refused) end);
+    stacks(Frame, Data);
 serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
     unexpected(Frame, Data);
 serving(info, {py_cast_failed, Reason}, _State, Data) ->
@@ -418,11 +416,11 @@ unexpected(Frame, Data) ->
     ok = kill(corrupt, Data),
     {keep_state, Data}.
 
--spec stacks(binary(), #data{}, fun((#data{}) -> Result)) -> Result | gen_statem:event_handler_result(atom()).
-stacks(Frame, #data{stacks = Stacks} = Data, Refuse) ->
+-spec stacks(binary(), #data{}) -> gen_statem:event_handler_result(atom()).
+stacks(Frame, #data{stacks = Stacks} = Data) ->
     case py_worker_stacks:take(Frame, Stacks) of
         {ok, Taken} -> {keep_state, Data#data{stacks = Taken}};
-        refused -> Refuse(Data)
+        refused -> unexpected(Frame, Data)
     end.
 
 %% A worker answers what it was asked and nothing else, so it cannot fill the mailbox.
@@ -543,12 +541,7 @@ again(Reason, #data{pool = Pool, failures = Failures, stuck = Stuck} = Data0) ->
     ok = py_pool:notify(Pool, down),
     Stale = [{{timeout, {Name, R}}, cancel} || R <- maps:keys(Stuck), Name <- [grace, abandon]],
     Status = [{{timeout, {exit, P}}, ?EXIT_STATUS_PATIENCE, over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
-    {next_state, down, Data, [{state_timeout, backoff(Failures), start}, {{timeout, ping}, cancel}, {{timeout, due}, cancel} | Stale ++ Status]}.
-
-%% The first restarts come at once; a worker that keeps dying is started ever more rarely.
--spec backoff(non_neg_integer()) -> non_neg_integer().
-backoff(Failures) when Failures < 3 -> 0;
-backoff(Failures) -> min(?BACKOFF_LAST, ?BACKOFF_FIRST bsl min(Failures - 3, 10)).
+    {next_state, down, Data, [{state_timeout, py_worker_launch:backoff(Failures), start}, {{timeout, ping}, cancel}, {{timeout, due}, cancel} | Stale ++ Status]}.
 
 -spec dropped(atom(), #data{}) -> #data{}.
 dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = Exits, stacks = Stacks0} = Data) ->
@@ -556,29 +549,16 @@ dropped(Reason, #data{port = Port, os_pid = OsPid, restarts = Restarts, exits = 
     Waiting = case Port of undefined -> Exits; _ -> Exits#{Port => {OsPid, Reason, Stacks}} end,
     Data#data{worker = undefined, attached = false, stacks = Stacks, port = undefined, os_pid = undefined, step = undefined, stuck = #{}, restarts = Restarts + 1, exits = Waiting}.
 
-%% Of a worker that nobody will start again.
--spec last_words(atom(), #data{}) -> ok.
-last_words(Reason, #data{os_pid = OsPid, stacks = Stacks} = Data) ->
-    case py_worker_stacks:crash(Stacks) of
-        <<>> -> ok;
-        Stack -> py_worker_exit:log(name(Data), OsPid, Reason, unknown, Stack)
-    end.
-
 -spec note_exit(port(), non_neg_integer() | unknown, atom(), #data{}) -> #data{}.
 note_exit(Port, Status, State, #data{exits = Exits, os_pid = Current, stacks = Own} = Data) ->
     {OsPid, Reason, Stacks} = maps:get(Port, Exits, {Current, exited, Own}),
     ok = py_worker_exit:close(Port),
     Stack = py_worker_stacks:crash(Stacks),
     ok = py_worker_exit:log(name(Data), OsPid, Reason, Status, Stack),
-    noted(State, Stack, Data#data{exits = maps:remove(Port, Exits)}).
-
--spec noted(atom(), binary(), #data{}) -> #data{}.
-noted(_State, <<>>, Data) ->
-    Data;
-noted(State, Stack, Data0) ->
-    Data = Data0#data{last_stack = Stack},
-    ok = publish(State, Data),
-    Data.
+    Last = case Stack of <<>> -> Data#data.last_stack; _ -> Stack end,
+    Noted = Data#data{exits = maps:remove(Port, Exits), last_stack = Last},
+    ok = publish(State, Noted),
+    Noted.
 
 %% @private
 -spec terminate(term(), atom(), #data{}) -> ok.

@@ -1,7 +1,7 @@
 %% @doc The log entry of a worker's death, when its exit status is there or does not come.
 -module(py_worker_exit).
 
--export([log/5, close/1, status/1]).
+-export([log/5, last_words/4, close/1, status/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -14,6 +14,14 @@ log(Name, OsPid, Reason, Status, <<>>) ->
     ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts", [Name, OsPid, Reason, status(Status)]);
 log(Name, OsPid, Reason, Status, Stack) ->
     ?LOG_WARNING("~ts: the worker (os pid ~p) ended: ~tp, ~ts; its Python stacks:~n~ts", [Name, OsPid, Reason, status(Status), Stack]).
+
+%% @doc As {@link log/5}, for a worker that is not started again and whose exit status nobody waits for, if it said something.
+-spec last_words(string(), pos_integer() | undefined, atom(), py_worker_stacks:stacks()) -> ok.
+last_words(Name, OsPid, Reason, Stacks) ->
+    case py_worker_stacks:crash(Stacks) of
+        <<>> -> ok;
+        Stack -> log(Name, OsPid, Reason, unknown, Stack)
+    end.
 
 %% @doc Closes a port that may be closed already.
 -spec close(port()) -> ok.

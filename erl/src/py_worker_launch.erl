@@ -1,9 +1,12 @@
 %% @doc Start of a worker's operating-system process: its shared memory, its port, and what ties the two.
 -module(py_worker_launch).
 
--export([spec/2, start/3]).
+-export([spec/2, start/3, backoff/1]).
 
 -export_type([started/0]).
+
+-define(BACKOFF_FIRST, 100).
+-define(BACKOFF_LAST, 10000).
 
 -type started() :: none | #{worker := py_nif:worker(), port := undefined | port(), os_pid := undefined | pos_integer()}.
 %% How far a start has come. A port without a process has ended already, and says why.
@@ -16,6 +19,11 @@ spec(Config, Interpreter) ->
         host => filename:join(py_app:priv(), "py_host"),
         core => py_interpreter:core(Interpreter)
     }.
+
+%% @doc Milliseconds until the next try. The first restarts come at once; a worker that keeps dying is started ever more rarely.
+-spec backoff(non_neg_integer()) -> non_neg_integer().
+backoff(Failures) when Failures < 3 -> 0;
+backoff(Failures) -> min(?BACKOFF_LAST, ?BACKOFF_FIRST bsl min(Failures - 3, 10)).
 
 %% @doc Starts the process. The handshake is what it asks for first.
 -spec start(non_neg_integer(), atom(), py_pool:spec()) ->

@@ -16,7 +16,7 @@ suite() -> [{timetrap, {seconds, 300}}].
 
 all() ->
     [
-        replies, refused, extents, records, words, cells, callbacks, streams, events, frames, starts, atoms, full_ring, unanswered,
+        replies, refused, extents, records, words, cells, callbacks, streams, events, frames, stacks, starts, atoms, full_ring, unanswered,
         bells, orphan, senseless_spans, large_spans, flips, random, real_worker, nothing_left
     ].
 
@@ -318,8 +318,25 @@ frames(Config) ->
             attack({Function, corrupt}, Config),
             true = logged([<<"unexpected frame">>])
         end
-     || Function <- [frame_garbage, frame_empty, frame_hello, frame_pongs, frame_keeps]
+     || Function <- [frame_garbage, frame_empty, frame_hello, frame_pongs, frame_keeps, frame_stacks, frame_crashes]
     ].
+
+%% What a worker says of its stacks is bytes.
+%% covers: py:stacks/1, guarantee:hostile
+stacks(Config) ->
+    Asked = fun(How) ->
+        pool(Config, #{env => [{"HOSTILE_STACKS", How}]}),
+        [Answer] = py:stacks(?POOL),
+        ok = py_pool:stop_pool(?POOL),
+        true = is_binary(unicode:characters_to_binary(py_stacks:format([Answer]))),
+        Answer
+    end,
+    #{error := no_answer} = Asked("silent"),
+    [#{error := down} = Asked(How) || How <- ["endless", "empty_parts"]],
+    #{error := <<_/binary>>} = Asked("bytes"),
+    #{lock := kept, threads := []} = Asked("twice"),
+    #{lock := kept, threads := []} = Asked("lines"),
+    true = logged([<<"unexpected frame">>]).
 
 %% Workers that do not even start right.
 %% covers: guarantee:hostile

@@ -97,11 +97,29 @@ fn listen(input: &mut File, control: &Control) {
             Ok(ToWorker::Ping(number)) => control.send(&FromWorker::Pong(number).encode()),
             Ok(ToWorker::Gil(number)) => control.send(&FromWorker::Gil(number).encode()),
             Ok(ToWorker::Abandon(id)) => control.send(&FromWorker::Keeps(id).encode()),
+            Ok(ToWorker::Stacks) => stacks(control),
             Ok(ToWorker::Stop) | Err(_) => break,
             Ok(ToWorker::Handshake(_) | ToWorker::Interrupt(_) | ToWorker::Raise(_)) => {}
         }
     }
     std::process::exit(0);
+}
+
+/// Answers the question for stacks as `HOSTILE_STACKS` says.
+fn stacks(control: &Control) {
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    let part = |more| FromWorker::Stacks { more, text: b"kept\nthread 0x1 1\nThread 0x1 [x]\n  File \"".to_vec() }.encode();
+    match std::env::var("HOSTILE_STACKS").as_deref() {
+        Ok("silent") => {}
+        Ok("empty_parts") => (0..1000).for_each(|_| control.send(&[b't', 1])),
+        Ok("endless") => (0..1000).for_each(|_| control.send(&[&[b't', 1][..], &[b'x'; 60_000]].concat())),
+        Ok("twice") => (0..2).for_each(|_| control.send(&part(false))),
+        Ok("bytes") => control.send(&[&[b't', 0][..], &all].concat()),
+        _ => {
+            control.send(&part(true));
+            control.send(&[&[b't', 0][..], b"\\ud800\\U7fffffff\\xzz\", line 99999999999 in \xff\n", &all].concat());
+        }
+    }
 }
 
 fn read(input: &mut File) -> Option<Vec<u8>> {

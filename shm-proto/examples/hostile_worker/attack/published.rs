@@ -182,6 +182,8 @@ fn frames(worker: &Worker, name: &str) -> bool {
         "frame_hello" => worker.control.send(&[b'h'; 21]),
         "frame_pongs" => (0..10_000).for_each(|_| worker.control.send(&[b'p', 0, 0, 0, 0, 0, 0, 0, 0])),
         "frame_keeps" => (0..10_000).for_each(|_| worker.control.send(&[b'k', 0, 0, 0, 0, 0, 0, 0, 0])),
+        "frame_stacks" => worker.control.send(&[b't', 0, b'x']),
+        "frame_crashes" => (0..10_000).for_each(|_| worker.control.send(&[b'c'; 4001])),
         "exceptions" => {
             // One answer for each of the calls of the test.
             worker.answer(&payload::exception(worker.request().numbers()[0]));

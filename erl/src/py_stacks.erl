@@ -31,12 +31,12 @@
 %% How long the process that looks after a worker may take; it gives the worker less.
 -define(PATIENCE, 5000).
 
-%% @doc The workers of all pools.
+%% @private For {@link py:stacks/0}.
 -spec all() -> [worker()].
 all() ->
     look(py_pool:workers()).
 
-%% @doc The workers of one pool.
+%% @private For {@link py:stacks/1}.
 -spec of_pool(atom()) -> [worker()] | {error, not_started | {badarg, pool}}.
 of_pool(Pool) when is_atom(Pool) ->
     case lists:member(Pool, py_pool:names()) of

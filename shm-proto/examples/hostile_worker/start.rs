@@ -108,7 +108,8 @@ fn listen(input: &mut File, control: &Control) {
 /// Answers the question for stacks as `HOSTILE_STACKS` says.
 fn stacks(control: &Control) {
     let all: Vec<u8> = (0..=u8::MAX).collect();
-    let part = |more| FromWorker::Stacks { more, text: b"kept\nthread 0x1 1\nThread 0x1 [x]\n  File \"".to_vec() }.encode();
+    let part =
+        |more| FromWorker::Stacks { more, text: b"kept\nthread 0x1 1\nThread 0x1 [x]\n  File \"".to_vec() }.encode();
     match std::env::var("HOSTILE_STACKS").as_deref() {
         Ok("silent") => {}
         Ok("empty_parts") => (0..1000).for_each(|_| control.send(&[b't', 1])),

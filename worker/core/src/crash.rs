@@ -102,8 +102,8 @@ fn report(installed: &Installed) {
         Ok(_) => dump.write(),
         // The dump itself has failed: what it wrote until then.
         Err(reports) if reports == thread => dump::descriptor(),
-        // SAFETY: waits for the end of the process, to which the other thread sees.
         Err(_) => loop {
+            // SAFETY: waits for the end of the process, to which the other thread sees.
             unsafe { libc::pause() };
         },
     };

@@ -56,7 +56,9 @@ unsafe fn register() -> Option<Dump> {
         let (mut before, mut set) = (std::mem::zeroed::<libc::sigaction>(), std::mem::zeroed::<libc::sigaction>());
         libc::sigaction(signal(), std::ptr::null(), &mut before);
         call(&register, &[number.as_ptr(), fd.as_ptr(), ffi::Py_True(), ffi::Py_False()])?;
-        if libc::sigaction(signal(), &before, &mut set) != 0 || [libc::SIG_DFL, libc::SIG_IGN].contains(&set.sa_sigaction) {
+        if libc::sigaction(signal(), &before, &mut set) != 0
+            || [libc::SIG_DFL, libc::SIG_IGN].contains(&set.sa_sigaction)
+        {
             return None;
         }
         // faulthandler's handlers take the number of the signal only.

@@ -142,7 +142,7 @@ fn forked_children_end_where_they_return() {
                 return pid
             def closed():
                 high = lambda: [fd for fd in os.listdir('/proc/self/fd') if int(fd) >= 1000]
-                assert len(high()) == 6, high()
+                assert len(high()) == 7, high()
                 r, wr = os.pipe()
                 pid = os.fork()
                 if pid == 0:

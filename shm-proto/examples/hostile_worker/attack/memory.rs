@@ -144,13 +144,22 @@ fn cell(worker: &Worker, len: &[u8; 8], payload: &[u8]) -> bool {
     true
 }
 
-/// A process in a session of its own that goes on publishing and ringing for ten seconds; its number.
+/// A process in a session of its own that publishes and rings when the worker has ended, within ten seconds; its number.
 fn orphan(worker: &Worker) -> i32 {
+    let (mut ended, end) = std::io::pipe().expect("descriptors are left");
     // SAFETY: the child calls nothing that needs a lock which another thread may have held.
     let child = unsafe { libc::fork() };
     if child != 0 {
+        // Until then it would die with the worker's group.
+        // SAFETY: has no requirement.
+        while unsafe { libc::getsid(child) } != child {
+            std::thread::yield_now();
+        }
+        // Closed with the process.
+        std::mem::forget(end);
         return child;
     }
+    drop(end);
     // SAFETY: plain system calls.
     unsafe {
         libc::setsid();
@@ -160,6 +169,8 @@ fn orphan(worker: &Worker) -> i32 {
         }
         libc::alarm(10);
     }
+    // Before the end of its parent it would write over the answers of that.
+    let _ = std::io::Read::read(&mut ended, &mut [0]);
     let record = header(Header::NO_REQUEST, Kind::Log, Place::Inline, 0, 1);
     loop {
         let _ = worker.link.responses.publish(&[&record, &[106]]);

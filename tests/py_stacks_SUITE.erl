@@ -1,5 +1,5 @@
 %% What workers do at this moment, and what they did when they died: py:stacks and the stacks in the log.
-%% PY_STACKS_CALLS sets how often the case beside a load asks (default 300).
+%% PY_STACKS_CALLS sets how often the case beside a load asks (default 300), and that where each answer takes long 30 times less often.
 -module(py_stacks_SUITE).
 
 -compile([export_all, nowarn_export_all]).
@@ -11,7 +11,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        idle, sleeping, computing, stuck_in_c, executors, threads_of_programs, event_loop, odd_names, at_start, stopped, silent_owner, asked_together,
+        idle, sleeping, computing, computing_alone, stuck_in_c, executors, threads_of_programs, event_loop, odd_names, at_start, stopped, silent_owner, asked_together,
         in_a_sandbox, system_calls_go_on, handlers_of_programs, faulthandler_of_programs, faulthandler_of_the_environment, fatal_signals,
         crash_in_an_executor, overflow_of_the_stack, crash_at_start, crash_of_a_child, closed_descriptor, beside_load, nothing_left, wrong_pools
     ].
@@ -141,6 +141,34 @@ computing(_) ->
     %% Python hands its lock on every few milliseconds.
     py_test:until(fun() -> maps:get(lock, one()) =:= free end),
     ok = py:cancel(Ref).
+
+%% Frames come and go all the time, and the lock is never handed on: the look at them must not harm who makes them.
+%% covers: py:stacks/1
+computing_alone(_) ->
+    pool(#{}),
+    ok = exec(<<"
+def walk(n):
+    yield n
+    if n:
+        yield from walk(n - 1)
+def work(n):
+    sys.setswitchinterval(3600)
+    while True:
+        sum(sorted(walk(n), key=lambda x: -x))
+">>),
+    [OsPid] = py_test:os_pids(?POOL),
+    Ref = start(work, [50]),
+    py_test:until(fun() -> maps:get(lock, one()) =:= kept end),
+    Answers = [one() || _ <- lists:seq(1, calls_beside_load() div 30)],
+    ?assertEqual([], [Answer || Answer <- Answers, maps:get(lock, Answer, none) =/= kept]),
+    ?assertMatch([_ | _], [T || #{threads := Threads} <- Answers, T <- Threads, lists:member(<<"work">>, calls(T))]),
+    ok = py:cancel(Ref),
+    py_test:settled(),
+    {ok, 2} = eval(<<"1 + 1">>),
+    ?assertEqual([OsPid], py_test:os_pids(?POOL)).
+
+calls_beside_load() ->
+    list_to_integer(os:getenv("PY_STACKS_CALLS", "300")).
 
 %% covers: py:stacks/1, py_stacks:format/1
 stuck_in_c(_) ->
@@ -456,7 +484,7 @@ with open('", File, "', 'w') as file:
 
 %% covers: py:stacks/1
 beside_load(_) ->
-    Calls = list_to_integer(os:getenv("PY_STACKS_CALLS", "300")),
+    Calls = calls_beside_load(),
     pool(#{num_executors => 4}),
     ok = exec(<<"
 def work(n):

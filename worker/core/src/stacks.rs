@@ -19,6 +19,7 @@ use shm_proto::control::{FromWorker, PART};
 
 use crate::control::Control;
 use crate::dump::{self, Dump, memory_file};
+use crate::gil;
 use crate::interrupt;
 use crate::module;
 use crate::object::Object;
@@ -70,13 +71,8 @@ fn with_lock(control: &Arc<Control>) -> Option<Vec<u8>> {
     }
     let (sender, receiver) = mpsc::channel();
     let waits = move || {
-        // SAFETY: a thread without a Python state of its own gets one for the duration; Ensure and Release pair up.
-        let text = unsafe {
-            let gil = ffi::PyGILState_Ensure();
-            let text = look();
-            ffi::PyGILState_Release(gil);
-            text
-        };
+        // SAFETY: this thread has no Python state.
+        let text = unsafe { gil::attached(|| look()) };
         WAITS.store(false, Ordering::Release);
         // Who asked may have given up.
         let _ = sender.send(text);

@@ -653,6 +653,7 @@ endless_finaliser(_) ->
     ok = py:release(Stubborn),
     ok = finalising(Pool),
     {ok, 2.0} = py:call(math, sqrt, [4], #{}, On#{timeout => 30000}),
+    ok = py_test:whole(Pool),
     [After] = py_test:os_pids(Pool),
     ?assertNotEqual(Before, After),
     ok = py_pool:stop_pool(Pool).

@@ -9,7 +9,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [{group, Group} || Group <- [main_thread, executors, event_loop, beside_loop]] ++
-        [path_of_worker, import_in_worker, stub_by_itself, subprocess, fork_in_callback, child_outlives_call, stop_with_children].
+        [path_of_worker, import_in_worker, stub_by_itself, subprocess, fork_warning, fork_in_callback, child_outlives_call, stop_with_children].
 
 %% In the main thread of a worker, in its other executors; in a coroutine of a worker with an event loop, and in a thread beside the loop.
 groups() ->
@@ -256,6 +256,44 @@ subprocess(_) ->
     {ok, 0} = Run(<<"import json">>),
     {ok, 1} = Run(<<"import erlang">>),
     {ok, -15} = Run(<<"import os, signal; os.kill(os.getpid(), signal.SIGTERM)">>).
+
+%% Python's warning of forks in processes with threads, which a worker always is, is not shown to those who did not ask for it;
+%% other warnings are.
+%% covers: guarantee:children
+fork_warning(_) ->
+    py:with_context(fun warnings/0).
+
+warnings() ->
+    ok = py:exec(<<"
+import io, os, sys, warnings
+
+def warned(act):
+    stderr, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        act()
+        return sys.stderr.getvalue()
+    finally:
+        sys.stderr = stderr
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+def asked_for():
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter('always')
+        fork()
+    return len(found)
+
+def other():
+    warnings.warn('of old', DeprecationWarning)
+">>),
+    {ok, <<>>} = py:eval(<<"warned(fork)">>),
+    {ok, Other} = py:eval(<<"warned(other)">>),
+    {match, _} = re:run(Other, "DeprecationWarning: of old"),
+    {ok, true} = py:eval(<<"asked_for() == (sys.version_info >= (3, 12))">>).
 
 %% A child is made while another thread of the worker waits for Erlang.
 fork_in_callback(Config) ->

@@ -1,0 +1,1 @@
+[inputs: ["{mix,.formatter}.exs", "{lib,gen,test}/**/*.{ex,exs}"], line_length: 120]

@@ -12,7 +12,7 @@ all() ->
         next, messages, credit_is_exact, window_of_one, handles, tied, ends_are_final,
         no_executor_while_parked, thousand_parked, infinite_credit_is_fair, two_consumers, ring_is_full,
         cancel_parked, cancel_running, cancel_queued, cancel_leaves_no_message, consumer_dies, deadline,
-        finally_is_logged, finally_that_hangs, swallowed_interrupt, unsupported_item, close_of_iterators,
+        finally_is_logged, finally_is_not_cut_off, finally_that_hangs, swallowed_interrupt, unsupported_item, close_of_iterators,
         large_items, million, sends_come_first, callback_in_generator, generator_runs_once_at_a_time,
         neighbours_are_not_hit, worker_dies, draining, nothing_is_left
     ].
@@ -368,6 +368,28 @@ log(#{msg := {Format, Args}}, #{config := Pid}) when is_list(Format) ->
     ok;
 log(_, _) ->
     ok.
+
+%% Whether the cancellation finds the generator at work, between two items or parked: the `finally' is not interrupted where it begins.
+%% covers: py:stream_cancel/1
+finally_is_not_cut_off(_) ->
+    [
+        begin
+            ok = start_pool(telling, #{num_workers => 1, num_executors => Executors}),
+            Keys = [<<"telling ", (integer_to_binary(N))/binary>> || N <- lists:seq(1, 500)],
+            [
+                begin
+                    {ok, Ref} = py:stream_start('__main__', telling, [Key], #{}, #{pool => telling}),
+                    [{ok, Key} = py:stream_next(Ref) || _ <- lists:seq(0, erlang:phash2(Key, 24))],
+                    ok = py:stream_cancel(Ref)
+                end
+             || Key <- Keys
+            ],
+            py_test:until(fun() -> [] =:= [Key || Key <- Keys, py:state_fetch(Key) =/= {ok, <<"end">>}] end),
+            ok = py:state_clear(),
+            ok = py_pool:stop_pool(telling)
+        end
+     || Executors <- [1, 3]
+    ].
 
 %% What runs in a `finally' is interrupted again and again; that of a generator which was interrupted while it ran at once.
 finally_that_hangs(_) ->

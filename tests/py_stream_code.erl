@@ -17,6 +17,15 @@ python() ->
                 if name is not None:
                     log.append((name, 'end'))
 
+        def telling(key):
+            import erlang
+            try:
+                while True:
+                    erlang.state_set('at', key)
+                    yield key
+            finally:
+                erlang.state_set(key, 'end')
+
         def failing(n):
             yield from range(n)
             raise ValueError('no more')

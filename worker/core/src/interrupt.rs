@@ -33,6 +33,8 @@ static TARGET: AtomicU64 = AtomicU64::new(NONE);
 static MAIN_CURRENT: AtomicU64 = AtomicU64::new(NONE);
 /// The request in which the handler raised last.
 static MAIN_HIT: AtomicU64 = AtomicU64::new(NONE);
+/// The request in the main thread that the next interrupt spares.
+static MAIN_SPARED: AtomicU64 = AtomicU64::new(NONE);
 /// Executor threads other than the main thread.
 static THREADS: Mutex<Vec<Arc<ThreadState>>> = Mutex::new(Vec::new());
 
@@ -71,6 +73,8 @@ struct ThreadState {
     current: AtomicU64,
     /// [`UNARMED`], or what was set off in the request that runs.
     armed: AtomicU8,
+    /// The request that the next attempt spares.
+    spared: AtomicU64,
     /// Callback slot that the thread waits in, or [`NO_SLOT`].
     slot: AtomicU32,
 }
@@ -137,8 +141,9 @@ impl Current {
 
     /// For the calling thread, whose Python identity is `ident` (`threading.get_ident`).
     pub fn thread(ident: libc::c_ulong) -> Self {
-        let (current, armed) = (AtomicU64::new(NONE), AtomicU8::new(UNARMED));
-        let state = Arc::new(ThreadState { ident, current, armed, slot: AtomicU32::new(NO_SLOT) });
+        let (current, spared) = (AtomicU64::new(NONE), AtomicU64::new(NONE));
+        let (armed, slot) = (AtomicU8::new(UNARMED), AtomicU32::new(NO_SLOT));
+        let state = Arc::new(ThreadState { ident, current, armed, spared, slot });
         lock(&THREADS).push(state.clone());
         Self(Some(state))
     }
@@ -166,6 +171,24 @@ impl Current {
                 hit != NONE && hit == MAIN_CURRENT.load(Ordering::Relaxed)
             }
             Some(state) => state.armed.load(Ordering::Relaxed) != UNARMED,
+        }
+    }
+
+    /// The request, which is `id`, has learned by itself that it is to end, and does so from here on: what was set off in it is
+    /// withdrawn, and the next attempt spares it. An end that takes longer is interrupted.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn spare(&self, id: u64) {
+        match &self.0 {
+            None => MAIN_SPARED.store(id, Ordering::Relaxed),
+            Some(state) => {
+                state.spared.store(id, Ordering::Relaxed);
+                if state.armed.swap(UNARMED, Ordering::Relaxed) != UNARMED {
+                    // SAFETY: the GIL is held.
+                    unsafe { ffi::PyThreadState_SetAsyncExc(state.ident as _, std::ptr::null_mut()) };
+                }
+            }
         }
     }
 
@@ -381,7 +404,7 @@ impl Attempt {
         }
         let state = lock(&THREADS).iter().find(|state| state.current.load(Ordering::Acquire) == id).cloned();
         if let Some(state) = state {
-            if shielded() {
+            if shielded() || spares(&state.spared, id) {
                 return (true, NO_SLOT);
             }
             let armed = if self.until == Until::Ended { TO_THE_END } else { ONCE };
@@ -438,6 +461,7 @@ unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject)
         if current != NONE
             && !shielded()
             && TARGET.compare_exchange(current, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            && !spares(&MAIN_SPARED, current)
         {
             MAIN_HIT.store(current, Ordering::Relaxed);
             module::raise(module::interrupted(), "interrupted");
@@ -446,6 +470,11 @@ unsafe extern "C" fn on_signal(_self: *mut ffi::PyObject, _: *mut ffi::PyObject)
         ffi::Py_INCREF(ffi::Py_None());
         ffi::Py_None()
     }
+}
+
+/// Whether this attempt is the one that spares the request.
+fn spares(spared: &AtomicU64, id: u64) -> bool {
+    spared.compare_exchange(id, NONE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -162,6 +162,8 @@ pub unsafe fn go_on(shared: &Shared, current: &Current, answer: &mut Answer, hea
             stream.credit = header.cell;
             run(shared, current, answer, header, stream);
         } else {
+            // An interrupt from before it was parked may still be under way.
+            current.spare(header.id);
             let outcome = stream.source.close().ok_or(Failure::Raised).map(|()| false);
             finish(shared, current, answer, header, stream, outcome);
         }
@@ -181,7 +183,7 @@ unsafe fn run(shared: &Shared, current: &Current, answer: &mut Answer, header: &
     unsafe {
         loop {
             current.set(id);
-            match stream.next(answer) {
+            match stream.next(current, id, answer) {
                 Ok(true) => {}
                 outcome => return finish(shared, current, answer, header, stream, outcome),
             }
@@ -272,12 +274,14 @@ impl Stream {
     ///
     /// # Safety
     /// The GIL is held and no exception is set.
-    unsafe fn next(&mut self, answer: &mut Answer) -> Result<bool, Failure> {
+    unsafe fn next(&mut self, current: &Current, id: u64, answer: &mut Answer) -> Result<bool, Failure> {
         // SYNC POINT: pairs with the fence in `mark`.
         fence(Ordering::SeqCst);
         // SAFETY: the GIL is held.
         unsafe {
             if self.marked.load(Ordering::Relaxed) {
+                // The interrupt that the mark announces would end the iterator's `finally` where it begins.
+                current.spare(id);
                 if self.source.close().is_some() {
                     module::raise(module::interrupted(), "interrupted");
                 }

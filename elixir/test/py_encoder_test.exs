@@ -15,8 +15,8 @@ defmodule Py.EncoderTest do
     defstruct [:a]
   end
 
-  defimpl Py.Encoder, for: Date do
-    def encode(date), do: Date.to_iso8601(date)
+  defimpl Py.Encoder, for: Time do
+    def encode(time), do: Time.to_iso8601(time)
   end
 
   test "a struct that derives it is a dict of the fields that were named" do
@@ -29,8 +29,8 @@ defmodule Py.EncoderTest do
   end
 
   test "structs are found wherever they are" do
-    assert Py.eval!("x", x: [1, {%Point{x: 5}, %{"d" => ~D[2024-02-29]}}, %{at: [~D[2024-03-01]]}]) ==
-             [1, {%{"x" => 5, "y" => 2}, %{"d" => "2024-02-29"}}, %{"at" => ["2024-03-01"]}]
+    assert Py.eval!("x", x: [1, {%Point{x: 5}, %{"d" => ~T[12:00:00]}}, %{at: [~T[13:00:00]]}]) ==
+             [1, {%{"x" => 5, "y" => 2}, %{"d" => "12:00:00"}}, %{"at" => ["13:00:00"]}]
 
     assert [{:ok, 2}] = Py.parallel!([{:builtins, :len, [%Point{}]}])
     assert Py.await!(Py.async(:builtins, :len, [%Point{}])) == 2

@@ -1,0 +1,38 @@
+defmodule Py.ReadmeTest do
+  use ExUnit.Case
+
+  @readme Path.expand("../README.md", __DIR__)
+
+  test "the code blocks of README.md, one after another in one session" do
+    blocks = Regex.scan(~r/^```elixir\n(.*?)^```$/ms, File.read!(@readme), capture: :all_but_first)
+    # The first is the dependency, which the packaging tests try.
+    assert [["{:py, git: " <> _] | blocks] = blocks
+    assert length(blocks) > 8
+
+    Enum.reduce(blocks, {[], __ENV__}, fn [code], {binding, env} ->
+      {_, binding, env} = Code.eval_quoted_with_env(Code.string_to_quoted!(code), binding, env)
+      {binding, env}
+    end)
+
+    Py.unbind()
+  end
+
+  test "every public module is in the table, and says what it is" do
+    {:ok, modules} = :application.get_key(:py, :modules)
+    table = File.read!(@readme)
+
+    for module <- modules,
+        not match?("Elixir.Py.Encoder." <> _, to_string(module)),
+        {:docs_v1, _, _, _, doc, _, functions} = Code.fetch_docs(module),
+        doc != :hidden do
+      assert match?(%{"en" => _}, doc), "#{inspect(module)} has no moduledoc"
+      assert module in [Py.Lazy, Py.Pool.Server, Py.Result] or table =~ "`#{inspect(module)}`"
+
+      for {{kind, name, arity}, _, _, doc, meta} <- functions, kind in [:function, :macro] do
+        assert doc != :none or meta[:delegate_to] != nil or name in [:impl_for, :impl_for!, :__protocol__, :exception] or
+                 {name, arity} == {:__struct__, 0},
+               "#{inspect(module)}.#{name}/#{arity} has no doc"
+      end
+    end
+  end
+end

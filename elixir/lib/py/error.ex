@@ -11,6 +11,9 @@ defmodule Py.Error do
   """
   defexception [:type, :message, :traceback, :reason]
 
+  @ours ~w(bad_config bad_option badarg exhausted invalid_venv lifespan_failed max_workers unsupported_object unsupported_term
+           venv_failed worker_down)a
+
   @type t :: %__MODULE__{type: String.t() | atom(), message: String.t(), traceback: String.t() | nil, reason: term()}
 
   @doc "The error of a reason in `{:error, reason}` or in a message `{:py_error, ref, reason}`."
@@ -21,10 +24,9 @@ defmodule Py.Error do
     %__MODULE__{type: to_string(type), message: message, traceback: reason[:traceback], reason: reason}
   end
 
-  # A word of Erlang, or the name of a class.
   def new({type, what} = reason) when is_atom(type) do
     if python?(type, what) do
-      %__MODULE__{type: to_string(type), message: to_string(what), reason: reason}
+      %__MODULE__{type: to_string(type), message: text(what), reason: reason}
     else
       %__MODULE__{type: type, message: text(reason), reason: reason}
     end
@@ -37,7 +39,7 @@ defmodule Py.Error do
 
   # One reason for each worker that failed.
   def new(reason) when is_list(reason) do
-    lines = for {worker, why} <- reason, do: "worker #{worker}: #{message(new(why))}"
+    lines = for {worker, why} <- reason, do: "worker #{inspect(worker)}: #{message(new(why))}"
     %__MODULE__{type: :failed, message: Enum.join(lines, "\n"), reason: reason}
   end
 
@@ -54,25 +56,25 @@ defmodule Py.Error do
 
   def message(%__MODULE__{message: message}), do: message
 
-  # Texts of exceptions are lists of code points, and names of classes do not begin with a small letter unless they mean to.
-  defp python?(type, what), do: is_list(what) and type not in [:exhausted, :bad_config, :lifespan_failed, :worker_down]
+  # Texts of exceptions are lists of code points; what is with a reason of ours may be any term.
+  defp python?(type, what), do: type not in @ours and is_list(what)
 
   defp text(:timeout), do: "the time was over; option timeout: gives more"
   defp text(:not_started), do: "the application erlang_python, or the pool, does not run"
   defp text(:interrupted), do: "Py.interrupt/1 ended the call"
   defp text(:cancelled), do: "the binding under which the work ran has ended"
   defp text(:no_workers_available), do: "no worker can be spared, or none of the pool stays up; see Py.Pool.stats/1"
-  defp text({:overloaded, current, max}), do: "#{current} requests are in flight, of #{max} at most"
+  defp text({:overloaded, current, max}), do: "#{inspect(current)} requests are in flight, of #{inspect(max)} at most"
   defp text({:worker_down, why}), do: "the worker died: #{inspect(why)}"
   defp text({:badarg, what}), do: "an argument of the wrong kind: #{inspect(what)}"
   defp text({:bad_option, key}), do: "no such option, or a wrong value: #{inspect(key)}"
   defp text({:unsupported_term, term}), do: "no counterpart in Python: #{inspect(term)}"
-  defp text({:unsupported_object, type}), do: "no counterpart in Elixir: an object of type #{type}"
-  defp text({:max_workers, max}), do: "the pool has at most #{max} workers; see option max_workers"
+  defp text({:unsupported_object, type}), do: "no counterpart in Elixir: an object of type #{text(type)}"
+  defp text({:max_workers, max}), do: "the pool has at most #{inspect(max)} workers; see option max_workers"
 
   defp text({type, text}) when type in [:exhausted, :bad_config, :lifespan_failed, :venv_failed],
     do: "#{type}: #{text(text)}"
 
   defp text(text) when is_binary(text), do: text
-  defp text(other), do: if(List.ascii_printable?(List.wrap(other)), do: to_string(other), else: inspect(other))
+  defp text(other), do: if(:io_lib.printable_unicode_list(other), do: to_string(other), else: inspect(other))
 end

@@ -62,6 +62,13 @@ defmodule Py.Gen.Surface do
     end
   end
 
+  def exports_type?(module, name, arity) do
+    Enum.any?(
+      for({:attribute, _, :export_type, types} <- forms(module), type <- types, do: type),
+      &(&1 == {name, arity})
+    )
+  end
+
   defp forms(module) do
     case Process.get({__MODULE__, module}) do
       nil ->

@@ -45,7 +45,7 @@ defmodule Py.Gen.Types do
         "Py.Result.t()"
 
       {:user_type, _, name, args} ->
-        "#{inspect(module)}.#{name}(#{list(module, args)})"
+        named_text(module, name, args)
 
       {:remote_type, _, [{:atom, _, :py}, {:atom, _, :result}, []]} ->
         "Py.Result.t()"
@@ -62,6 +62,13 @@ defmodule Py.Gen.Types do
       {:integer, _, number} ->
         to_string(number)
     end
+  end
+
+  # What a module keeps to itself is written out.
+  defp named_text(module, name, args) do
+    if Py.Gen.Surface.exports_type?(module, name, length(args)),
+      do: "#{inspect(module)}.#{name}(#{list(module, args)})",
+      else: text(module, Py.Gen.Surface.type(module, name))
   end
 
   defp list(module, forms), do: Enum.map_join(forms, ", ", &text(module, &1))

@@ -42,6 +42,12 @@ defmodule Py.GenTest do
     assert {:equiv, _} = one.doc
   end
 
+  test "types are named where they are exported, and written out where they are not" do
+    alias Py.Gen.Types
+    assert Types.text(:py_stream, {:user_type, 0, :options, []}) == ":py_stream.options()"
+    assert Types.text(:py_stream, {:user_type, 0, :credit, []}) == "pos_integer() | :infinity"
+  end
+
   test "a function without a place stops the generator, with the line to add", context do
     names = drop(context.names, {:py_state, :decr})
     error = assert_raise Mix.Error, fn -> Emit.files(context.surface, names) end

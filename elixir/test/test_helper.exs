@@ -5,7 +5,7 @@ if python = System.get_env("PY_TEST_PYTHON") do
   :ok = Application.start(:erlang_python)
 end
 
-# The generator is no part of the library.
-{:ok, _, _} = [__DIR__, "../gen/*.ex"] |> Path.join() |> Path.wildcard() |> Kernel.ParallelCompiler.require()
+# The generator is no part of the library. It compiles without a warning.
+{:ok, _, []} = [__DIR__, "../gen/*.ex"] |> Path.join() |> Path.wildcard() |> Kernel.ParallelCompiler.require()
 
 ExUnit.start(timeout: 120_000)

@@ -1,7 +1,7 @@
 # Made by `mix py.gen.api` (1) from erlang_python 0.1.0; not to be edited: gen/names.exs has the names, the Erlang
 # sources have the rest.
-# surface: 900296e2a97c74fb
-# body: be3876bf9feec07f
+# surface: 2344d6d7b0a274e0
+# body: ac7373c0cb44cda6
 defmodule Py.Options do
   @moduledoc ~S"""
   The options of the functions, as keyword lists.
@@ -55,7 +55,7 @@ defmodule Py.Options do
   """
   @type stream :: [
           {:binary, :auto | :bytes}
-          | {:credit, :py_stream.credit()}
+          | {:credit, pos_integer() | :infinity}
           | {:error, :tuple | :map}
           | {:ndarray, :list | :binary}
           | {:none, :none | nil | :undefined}

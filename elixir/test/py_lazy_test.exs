@@ -1,5 +1,6 @@
 defmodule Py.LazyTest do
   use ExUnit.Case
+  import Eventually
 
   @generator """
   import sys, types
@@ -62,7 +63,7 @@ defmodule Py.LazyTest do
         end)
       end)
 
-    assert_receive :three, 30_000
+    assert_receive :three
     Process.exit(pid, :kill)
     eventually(fn -> Py.State.fetch({"die", "closed"}) == {:ok, true} end)
   end
@@ -84,19 +85,5 @@ defmodule Py.LazyTest do
     assert Py.Stream.next(ref) == {:ok, 10}
     assert Py.Stream.next(ref) == {:ok, 11}
     assert Py.Stream.cancel(ref) == :ok
-  end
-
-  defp eventually(fun, tries \\ 3000) do
-    cond do
-      fun.() ->
-        :ok
-
-      tries == 0 ->
-        flunk("it did not happen")
-
-      true ->
-        Process.sleep(10)
-        eventually(fun, tries - 1)
-    end
   end
 end

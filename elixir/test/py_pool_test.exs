@@ -1,5 +1,6 @@
 defmodule Py.PoolTest do
   use ExUnit.Case
+  import Eventually
 
   test "a pool under a supervisor serves, is started again, and stops with it" do
     {:ok, supervisor} = Supervisor.start_link([{Py.Pool, name: :elixir_sup, num_workers: 1}], strategy: :one_for_one)
@@ -7,11 +8,12 @@ defmodule Py.PoolTest do
     [{{Py.Pool, :elixir_sup}, server, :worker, _}] = Supervisor.which_children(supervisor)
     [before] = for %{pool: :elixir_sup, os_pid: os_pid} <- Py.workers(), do: os_pid
 
-    ref = Process.monitor(server)
     Process.exit(server, :kill)
-    assert_receive {:DOWN, ^ref, _, _, _}
-    # The supervisor answers when the child is there again.
-    assert %{active: 1} = Supervisor.count_children(supervisor)
+
+    eventually(fn ->
+      match?([{_, pid, _, _}] when is_pid(pid) and pid != server, Supervisor.which_children(supervisor))
+    end)
+
     assert Py.call!(:math, :sqrt, [16], [], pool: :elixir_sup) == 4.0
     assert [later] = for(%{pool: :elixir_sup, os_pid: os_pid} <- Py.workers(), do: os_pid)
     assert later != before
@@ -19,6 +21,37 @@ defmodule Py.PoolTest do
     :ok = Supervisor.stop(supervisor)
     assert {:error, %Py.Error{}} = Py.call(:math, :sqrt, [16], [], pool: :elixir_sup)
     assert {:error, %Py.Error{type: :not_started}} = Py.Pool.stop(:elixir_sup)
+  end
+
+  test "of two servers of one pool the second is refused, and the first goes on" do
+    Process.flag(:trap_exit, true)
+    {:ok, first} = Py.Pool.start_link(name: :elixir_twice, num_workers: 1)
+    assert {:error, %Py.Error{type: :already_started}} = Py.Pool.start_link(name: :elixir_twice, num_workers: 1)
+    assert Py.call!(:math, :sqrt, [16], [], pool: :elixir_twice) == 4.0
+    :ok = GenServer.stop(first)
+    assert {:error, %Py.Error{type: :not_started}} = Py.Pool.stop(:elixir_twice)
+
+    :ok = Py.Pool.start(:elixir_twice, num_workers: 1)
+    assert {:error, %Py.Error{type: :already_started}} = Py.Pool.start_link(name: :elixir_twice, num_workers: 1)
+    assert Py.Pool.stop(:elixir_twice) == :ok
+  end
+
+  test "a pool whose server is killed again and again is there each time" do
+    {:ok, supervisor} =
+      Supervisor.start_link([{Py.Pool, name: :elixir_killed, num_workers: 1}], strategy: :one_for_one, max_restarts: 100)
+
+    for _ <- 1..10 do
+      [{_, server, _, _}] = Supervisor.which_children(supervisor)
+      Process.exit(server, :kill)
+
+      eventually(fn ->
+        match?([{_, pid, _, _}] when is_pid(pid) and pid != server, Supervisor.which_children(supervisor))
+      end)
+
+      assert Py.call!(:math, :sqrt, [16], [], pool: :elixir_killed) == 4.0
+    end
+
+    :ok = Supervisor.stop(supervisor)
   end
 
   test "two pools have ids of their own" do

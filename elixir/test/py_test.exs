@@ -59,7 +59,7 @@ defmodule PyTest do
     ref = Py.async(:math, :gcd, [12, 18])
     assert Py.await!(ref) == 6
     ref = Py.async(:math, :sqrt, [-1])
-    assert_receive {:py_error, ^ref, reason}, 30_000
+    assert_receive {:py_error, ^ref, reason}
     assert %Py.Error{type: "ValueError"} = Py.Error.new(reason)
     slow = Py.async(:time, :sleep, [3600])
     assert Py.cancel(slow) == :ok
@@ -80,7 +80,7 @@ defmodule PyTest do
     context = Py.Context.new!()
     assert Py.Context.exec(context, "x = 20") == :ok
     assert Py.Context.eval!(context, "x + y", y: 1) == 21
-    assert Task.async(fn -> Py.Context.call!(context, :builtins, :abs, [-1]) end) |> Task.await() == 1
+    assert Task.async(fn -> Py.Context.call!(context, :builtins, :abs, [-1]) end) |> Task.await(:infinity) == 1
     assert {:error, %Py.Error{type: "NameError"}} = Py.Context.eval(context, "z")
     assert Py.Context.close(context) == :ok
   end
@@ -143,8 +143,8 @@ defmodule PyTest do
     assert {"x-path", "/x"} in headers
     assert {"200 OK", _, "/y"} = Py.WSGI.run!("elixir_web", "wsgi", %{"PATH_INFO" => "/y"})
     ref = Py.ASGI.run_stream!("elixir_web", "asgi", %{path: "/x"}, "")
-    assert_receive {:py_asgi, ^ref, {:start, 200, _}}, 30_000
-    assert_receive {:py_asgi, ^ref, :done}, 30_000
+    assert_receive {:py_asgi, ^ref, {:start, 200, _}}
+    assert_receive {:py_asgi, ^ref, :done}
     assert {:error, %Py.Error{}} = Py.ASGI.run("elixir_web", "missing", %{path: "/"}, "")
   end
 

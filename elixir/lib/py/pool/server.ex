@@ -22,27 +22,29 @@ defmodule Py.Pool.Server do
   def init({name, opts}) do
     Process.flag(:trap_exit, true)
     watcher = Module.concat(__MODULE__, name)
-    # That of a predecessor that was killed may not have stopped the pool yet.
-    await_end(watcher)
 
-    case Py.Pool.start(name, opts) do
-      :ok ->
-        server = self()
-        pid = spawn(fn -> watch(watcher, server, name) end)
-
-        receive do
-          {^pid, :watches} -> {:ok, pid}
-        end
-
-      {:error, error} ->
-        {:stop, error}
+    with {:error, %Py.Error{type: :already_started}} <- Py.Pool.start(name, opts),
+         :ok <- await_end(watcher, :if_left_over),
+         {:error, error} <- Py.Pool.start(name, opts) do
+      {:stop, error}
+    else
+      :ok -> {:ok, start_watcher(watcher, name)}
+      {:error, error} -> {:stop, error}
     end
   end
 
   @impl true
   def terminate(_reason, watcher) do
-    send(watcher, {self(), :ends})
-    await_end(watcher)
+    await_end(watcher, :now)
+  end
+
+  defp start_watcher(watcher, name) do
+    server = self()
+    pid = spawn(fn -> watch(watcher, server, name) end)
+
+    receive do
+      {^pid, :watches} -> pid
+    end
   end
 
   # Stops the pool, once, also when its server is killed.
@@ -50,20 +52,45 @@ defmodule Py.Pool.Server do
     ref = Process.monitor(server)
     Process.register(self(), watcher)
     send(server, {self(), :watches})
-
-    receive do
-      {^server, :ends} -> :ok
-      {:DOWN, ^ref, _, _, _} -> :ok
-    end
-
+    await_server(server, ref)
     Py.Pool.stop(name)
   end
 
-  defp await_end(process) do
-    ref = Process.monitor(process)
-
+  defp await_server(server, ref) do
     receive do
-      {:DOWN, ^ref, _, _, _} -> :ok
+      {^server, :now} ->
+        :ok
+
+      {:DOWN, ^ref, _, _, _} ->
+        :ok
+
+      {other, :if_left_over} ->
+        if Process.alive?(server) do
+          send(other, {self(), :is_used})
+          await_server(server, ref)
+        end
+    end
+  end
+
+  # Waits until the watcher has stopped its pool. That of a predecessor that was killed may still be at it; that of a server which lives
+  # stays, and so does its pool.
+  defp await_end(watcher, how) do
+    pid = if is_pid(watcher), do: watcher, else: Process.whereis(watcher)
+
+    if pid do
+      ref = Process.monitor(pid)
+      send(pid, {self(), how})
+
+      receive do
+        {:DOWN, ^ref, _, _, _} ->
+          :ok
+
+        {^pid, :is_used} ->
+          Process.demonitor(ref, [:flush])
+          {:error, Py.Error.new(:already_started)}
+      end
+    else
+      :ok
     end
   end
 end

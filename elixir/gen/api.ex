@@ -17,15 +17,15 @@ defmodule Py.Gen.Api do
   @doc "Paths and texts of all files."
   def generate(root, version) do
     {names, _} = Code.eval_file(Path.join(root, "gen/names.exs"))
-    erlang = names |> public() |> Enum.sort()
-    surface = Enum.flat_map(erlang, &Py.Gen.Surface.functions(&1, Py.Gen.Emit.source(&1)))
+    surface = Enum.flat_map(public(), &Py.Gen.Surface.functions(&1, Py.Gen.Emit.source(&1)))
     for {path, text, described} <- Py.Gen.Emit.files(surface, names), do: {path, file(text, described, version)}
   end
 
-  # The Erlang modules that the names speak of; of these every function has a line.
-  defp public(names) do
-    lines = Enum.flat_map(names.modules, &elem(&1, 2)) ++ names.same ++ names.left_out
-    Enum.uniq(for {key, _} <- lines, do: elem(key, 0))
+  # The Erlang modules that have rows in docs/api.md, which names everything public.
+  defp public do
+    rows = Regex.scan(~r/^\| (`[^|]*)/m, File.read!(Path.join(__DIR__, "../../docs/api.md")), capture: :all_but_first)
+    modules = Regex.scan(~r/`([a-z]\w*):[a-z]\w*\/\d/, Enum.join(rows, "\n"), capture: :all_but_first)
+    modules |> List.flatten() |> Enum.map(&String.to_atom/1) |> Enum.uniq() |> Enum.sort()
   end
 
   defp file(text, described, version) do

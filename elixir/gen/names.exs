@@ -2,7 +2,8 @@
 # line; `mix py.gen.api` stops at one that has none, at a clash and at a reserved word.
 #
 #   {Module, doc, [line]} with lines
-#     {{:py, :name}, :new_name}            all arities
+#     {{:py, :name}, :new_name}            all arities; those that differ in keyword arguments and options are one function with
+#                                          defaults, if the longest without any does what the others do
 #     {{:py, :name, arity}, :new_name}     one arity
 #   delegates: {Module, head, to}          functions written by hand
 #   same: {erlang, erlang}                 the first is the second under another name, or with fewer arguments
@@ -126,6 +127,11 @@
        {{:py, :deactivate_venv}, :deactivate},
        {{:py, :venv_info}, :info},
        {{:py, :ensure_venv}, :ensure}
+     ]},
+    {Py.Doctor, "What this machine, this node and the configured Pythons are like, what is wrong, and how to mend it.",
+     [
+       {{:py_doctor, :check, 0}, :check},
+       {{:py_doctor, :check, 1}, :check_pool}
      ]},
     {Py.Memory, "Memory of the interpreters.",
      [

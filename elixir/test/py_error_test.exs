@@ -17,7 +17,9 @@ defmodule Py.ErrorTest do
           {{:ValueError, ''}, "ValueError", "ValueError"},
           {{:ValueError, [0xD800]}, "ValueError", "ValueError: [55296]"},
           {[{1, :timeout}, {2, {:ValueError, 'bad'}}], :failed, "worker 2: ValueError: bad"},
-          {"odd", :failed, "odd"}
+          {[{{:pool, :default}, 'no python3'}], :failed, "{:pool, :default}: no python3"},
+          {"odd", :failed, "odd"},
+          {[1 | 2], :failed, "[1 | 2]"}
         ] do
       error = Py.Error.new(reason)
       assert {error.type, error.reason} == {type, reason}

@@ -148,6 +148,15 @@ defmodule PyTest do
     assert {:error, %Py.Error{}} = Py.ASGI.run("elixir_web", "missing", %{path: "/"}, "")
   end
 
+  test "the doctor" do
+    told = fn check -> ExUnit.CaptureIO.capture_io(fn -> send(self(), {:told, check.()}) end) end
+    assert told.(fn -> Py.Doctor.check_pool(python: "/nowhere") end) =~ "/nowhere"
+    assert_received {:told, {:error, %Py.Error{type: :failed, message: message}}}
+    assert message =~ "/nowhere"
+    assert told.(&Py.Doctor.check/0) =~ "Python"
+    assert_received {:told, _}
+  end
+
   test "the node" do
     assert Py.version!() =~ ~r/^3\./
     assert Py.execution_mode() == :multi_process

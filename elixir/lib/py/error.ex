@@ -37,13 +37,13 @@ defmodule Py.Error do
   def new(reason) when is_tuple(reason) and tuple_size(reason) > 0 and is_atom(elem(reason, 0)),
     do: %__MODULE__{type: elem(reason, 0), message: text(reason), reason: reason}
 
-  # One reason for each worker that failed.
-  def new(reason) when is_list(reason) do
-    lines = for {worker, why} <- reason, do: "worker #{inspect(worker)}: #{message(new(why))}"
+  # One reason for each worker or place that failed.
+  def new([{_, _} | _] = reason) do
+    lines = for {where, why} <- reason, do: "#{place(where)}: #{message(new(why))}"
     %__MODULE__{type: :failed, message: Enum.join(lines, "\n"), reason: reason}
   end
 
-  def new(reason), do: %__MODULE__{type: :failed, message: inspect(reason), reason: reason}
+  def new(reason), do: %__MODULE__{type: :failed, message: text(reason), reason: reason}
 
   @impl true
   def message(%__MODULE__{type: type} = error) when is_binary(type) do
@@ -58,6 +58,9 @@ defmodule Py.Error do
 
   # Texts of exceptions are lists of code points; what is with a reason of ours may be any term.
   defp python?(type, what), do: type not in @ours and is_list(what)
+
+  defp place(worker) when is_integer(worker), do: "worker #{worker}"
+  defp place(other), do: inspect(other)
 
   defp text(:timeout), do: "the time was over; option timeout: gives more"
   defp text(:not_started), do: "the application erlang_python, or the pool, does not run"

@@ -2,19 +2,12 @@ defmodule Py.Gen.Emit do
   @moduledoc false
   # Elixir from the description of the surface and the names. A file is {path, header-free text, text of what it describes}.
 
-  alias Py.Gen.{Doc, Types}
-
-  @reserved ~w(after and catch do else end fn in nil not or rescue true false when)
-  # Parameters that may be left out; options are the last.
-  @optional ~w(Kwargs Locals Options)
+  alias Py.Gen.{Doc, Places, Types}
 
   def files(surface, names) do
-    entries =
-      Enum.flat_map(names.modules, fn {module, _, lines} -> Enum.flat_map(lines, &entries(module, &1, surface)) end)
-
-    complete!(surface, names, entries)
-    no_clash!(names, entries)
-    link = &link(&1, &2, entries, names)
+    entries = Places.entries(surface, names)
+    Places.no_clash!(entries, &twin(&1, names))
+    link = &Places.link(&1, &2, entries, names)
 
     modules =
       for {module, doc, _} <- names.modules do
@@ -27,98 +20,12 @@ defmodule Py.Gen.Emit do
     modules ++ [options(entries, names)]
   end
 
-  # One entry for each head in Elixir: arities that differ in optional parameters are one.
-  defp entries(module, {key, new}, surface) do
-    {erlang, name, arities} =
-      case key do
-        {erlang, name} ->
-          {erlang, name, found!(surface, erlang, name).arities}
-
-        {erlang, name, arity} ->
-          {erlang, name, Enum.filter(found!(surface, erlang, name).arities, &(&1.arity == arity))}
-      end
-
-    if arities == [], do: Mix.raise("gen/names.exs: there is no #{inspect(key)}")
-    longest = List.last(arities)
-    required = Enum.reject(longest.params, &(&1 in @optional))
-
-    groups =
-      if Enum.all?(arities, &(required == Enum.reject(&1.params, fn param -> param in @optional end))),
-        do: [arities],
-        else: Enum.map(arities, &[&1])
-
-    for group <- groups do
-      last = List.last(group)
-      %{elixir: module, name: new, erlang: erlang, from: name, arities: group, last: last, arity: last.arity}
-    end
-  end
-
-  defp found!(surface, erlang, name) do
-    Enum.find(surface, &(&1.module == erlang and &1.name == name)) ||
-      Mix.raise("gen/names.exs: #{erlang}:#{name} is not exported; take its line away")
-  end
-
-  defp complete!(surface, names, entries) do
-    placed = for entry <- entries, one <- entry.arities, do: {entry.erlang, entry.from, one.arity}
-    elsewhere = Enum.map(names.same ++ names.left_out, &elem(&1, 0))
-
-    missing =
-      for %{hidden: false} = function <- surface,
-          {function.module, function.name} not in elsewhere,
-          one <- function.arities,
-          {function.module, function.name, one.arity} not in placed,
-          do: "  {{:#{function.module}, :#{function.name}, #{one.arity}}, :#{function.name}}"
-
-    if missing != [],
-      do: Mix.raise("functions without a place; add to a module of gen/names.exs:\n" <> Enum.join(missing, "\n"))
-
-    for {erlang, name} <- elsewhere, do: found!(surface, erlang, name)
-    twice = placed -- Enum.uniq(placed)
-    if twice != [], do: Mix.raise("gen/names.exs: named twice: #{inspect(twice)}")
-  end
-
-  defp no_clash!(names, entries) do
-    heads =
-      for entry <- entries,
-          least = Enum.count(entry.last.params, &(&1 not in @optional)),
-          arity <- least..entry.arity,
-          name <- [entry.name | if(twin(entry, names), do: [:"#{entry.name}!"], else: [])],
-          do: {{entry.elixir, name, arity}, entry}
-
-    kernel = Kernel.__info__(:functions) ++ Kernel.__info__(:macros)
-
-    # Of two it is the later one that is to have another name.
-    for {{_, name, arity} = head, entry} <- Enum.reverse(heads) do
-      others = Enum.count(heads, &(elem(&1, 0) == head)) > 1
-
-      if others or {name, arity} in kernel or to_string(name) in @reserved do
-        Mix.raise("""
-        #{inspect(elem(head, 0))}.#{name}/#{arity} is taken; give #{entry.erlang}:#{entry.from} another name in gen/names.exs:
-          {{:#{entry.erlang}, :#{entry.from}, #{entry.arity}}, :#{entry.from}_}
-        """)
-      end
-    end
-  end
-
-  # The name in Elixir of what a doc links to, seen from a module.
-  defp link(from, {module, name, arity}, entries, names) do
-    key = {String.to_atom(module), String.to_atom(name)}
-    {erlang, name} = Enum.find_value(names.same, key, fn {one, other} -> if one == key, do: other end)
-    candidates = Enum.filter(entries, &(&1.erlang == erlang and &1.from == name))
-
-    case Enum.find(candidates, List.last(candidates), &Enum.any?(&1.arities, fn one -> one.arity == arity end)) do
-      nil -> ":#{erlang}.#{name}/#{arity}"
-      %{elixir: ^from} = entry -> "#{entry.name}/#{entry.arity}"
-      entry -> "#{inspect(entry.elixir)}.#{entry.name}/#{entry.arity}"
-    end
-  end
-
   defp function(entry, names, link, surface) do
     params = Enum.map(entry.last.params, &param/1)
 
     heads =
       Enum.map_join(Enum.zip(entry.last.params, params), ", ", fn {erlang, name} ->
-        if erlang in @optional, do: name <> " \\\\ []", else: name
+        if Places.optional?(erlang), do: name <> " \\\\ []", else: name
       end)
 
     specs = Enum.zip([entry.last.params, params, entry.last.types])
@@ -160,7 +67,7 @@ defmodule Py.Gen.Emit do
   defp param(name) do
     new = Macro.underscore(name)
 
-    if new in @reserved,
+    if Places.reserved?(new),
       do: Mix.raise("parameter #{name} is a reserved word of Elixir; rename it in the Erlang source"),
       else: new
   end
@@ -268,7 +175,7 @@ defmodule Py.Gen.Emit do
     {:ok, tokens, _} = :erl_scan.string(String.to_charlist(text <> "."))
     {:ok, [{:call, _, {:atom, _, name}, args}]} = :erl_parse.parse_exprs(tokens)
 
-    case Enum.find(found!(surface, entry.erlang, name).arities, &(&1.arity == length(args))) do
+    case Enum.find(Places.found!(surface, entry.erlang, name).arities, &(&1.arity == length(args))) do
       # A call with more arguments than the function has: what it says is said there.
       %{doc: doc} -> text!(doc, entry, surface)
     end

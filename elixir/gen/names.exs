@@ -48,7 +48,9 @@
        {{:py, :subinterp_supported}, :subinterp_supported?},
        {{:py, :workers}, :workers},
        {{:py, :stats}, :stats},
-       {{:py, :diagnose}, :diagnose}
+       {{:py, :diagnose}, :diagnose},
+       {{:py, :stacks}, :stacks},
+       {{:py_stacks, :format}, :format_stacks}
      ]},
     {Py.Async, "Work of an event loop: coroutines run side by side in one worker.",
      [

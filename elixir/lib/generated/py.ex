@@ -1,7 +1,7 @@
 # Made by `mix py.gen.api` (1) from erlang_python 0.1.0; not to be edited: gen/names.exs has the names, the Erlang
 # sources have the rest.
-# surface: 972df7881c955b0c
-# body: 6707b9982f6825eb
+# surface: e9dcdaa01fc9453c
+# body: b4fcffc2efb59d52
 defmodule Py do
   @moduledoc ~S"""
   Python from Elixir.
@@ -299,6 +299,29 @@ defmodule Py do
   """
   @spec diagnose() :: :py_diagnose.report()
   def diagnose(), do: :py.diagnose()
+
+  @doc ~S"""
+  What the Python threads of all workers are doing at this moment, also of workers that are stuck: files, lines, functions, and the
+  requests that they run. `format_stacks/1` makes text of it.
+  """
+  @spec stacks() :: [:py_stacks.worker()]
+  def stacks(), do: :py.stacks()
+
+  @doc ~S"""
+  As `stacks/0`, of one pool.
+  """
+  @spec stacks(pool :: atom()) :: [:py_stacks.worker()] | {:error, Py.Error.t()}
+  def stacks(pool), do: :py.stacks(pool) |> Py.Result.wrap()
+
+  @doc "As `stacks/1`, but gives the value itself, or raises `Py.Error`."
+  @spec stacks!(pool :: atom()) :: [:py_stacks.worker()]
+  def stacks!(pool), do: Py.Result.value!(stacks(pool))
+
+  @doc ~S"""
+  For people: to be printed with `:io.put_chars/1`.
+  """
+  @spec format_stacks(workers :: [:py_stacks.worker()]) :: :unicode.chardata()
+  def format_stacks(workers), do: :py_stacks.format(workers)
 
   defdelegate stream!(module, function, args, kwargs \\ [], opts \\ []), to: Py.Lazy
   defdelegate stream_eval!(code, locals \\ [], opts \\ []), to: Py.Lazy

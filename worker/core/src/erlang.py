@@ -121,23 +121,25 @@ def state_decr(key, amount=1):
     return _internal("state_decr", key, amount)
 
 
-class _ForkWarning:
-    """What 3.12 and later say at each fork of a process with threads. A worker always has some, which are ready for it."""
-
-    def match(text):
-        return text.startswith("This process (pid=") and "is multi-threaded" in text
+# Of `warnings.filters`: what 3.12 and later say at each fork of a process with threads, which a worker always is.
+_fork_warning = None
 
 
-def _ignore_fork_warning():
-    # As `warnings`, which is not imported for this, begins; what a program filters itself comes before.
-    filters = __import__("_warnings").filters
-    ours = "ignore", _ForkWarning, DeprecationWarning, None, 0
-    shown = "default", None, DeprecationWarning, "__main__", 0
-    filters.insert(filters.index(shown) if shown in filters else len(filters), ours)
+def _before_fork():
+    global _fork_warning
+    import re
+    from warnings import filters
+
+    if _fork_warning is None:
+        _fork_warning = "ignore", re.compile("This process .* is multi-threaded"), DeprecationWarning, None, 0
+    if _fork_warning not in filters:
+        # Where Python has it from the start; what a program filters itself comes before.
+        shown = "default", None, DeprecationWarning, "__main__", 0
+        filters.insert(filters.index(shown) if shown in filters else len(filters), _fork_warning)
 
 
 if _sys.version_info >= (3, 12):
-    _ignore_fork_warning()
+    __import__("posix").register_at_fork(before=_before_fork)
 
 
 # Coroutine functions that run when a worker stops whose loop is in the main thread.

@@ -4,6 +4,9 @@
 //! while it is in C code: then faulthandler writes the stacks (see [`crate::dump`]). It reads what other threads could change, so
 //! that happens in a copy of the process, where no other thread runs: at worst the copy crashes.
 //!
+//! On a free-threaded build, to look at the frames of all threads from inside means to stop them all, and if one does not stop, the others
+//! stand still until it does. So it is always faulthandler in a copy there.
+//!
 //! The text: `free` or `kept` for the lock; a line `thread IDENT REQUEST` for each executor, the main thread first, `-` for no request;
 //! then stacks as faulthandler writes them. Or one line `failed` with a reason.
 
@@ -30,6 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const COPY_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of an answer.
 const LIMIT: usize = 256 << 10;
+/// What is said of Python's lock where it was not to be had.
+const LOCK: &[u8] = if cfg!(feature = "free-threaded") { b"free\n" } else { b"kept\n" };
 /// The look at the frames of all threads.
 const PROGRAM: &str = include_str!("stacks.py");
 
@@ -66,7 +71,7 @@ fn send(control: &Control, text: &[u8]) {
 
 /// `None` if Python's lock could not be had.
 fn with_lock(control: &Arc<Control>) -> Option<Vec<u8>> {
-    if control.stopping() || WAITS.swap(true, Ordering::AcqRel) {
+    if cfg!(feature = "free-threaded") || control.stopping() || WAITS.swap(true, Ordering::AcqRel) {
         return None;
     }
     let (sender, receiver) = mpsc::channel();
@@ -117,7 +122,7 @@ fn without_lock() -> Vec<u8> {
         None => Err("Python's lock cannot be had, and this Python has no faulthandler".to_owned()),
     };
     match written {
-        Ok(text) => [b"kept\n", executors.as_bytes(), &text].concat(),
+        Ok(text) => [LOCK, executors.as_bytes(), &text].concat(),
         Err(error) => format!("failed {error}").into_bytes(),
     }
 }

@@ -12,7 +12,7 @@
 }.
 %% `state' is `down', `starting', `ready', `leaving' (its substitute serves, and it those who have something of it) or `draining';
 %% `last_error' is why a process of this worker could not start or ended, `none' if none did; `last_stack' the Python stacks of the last of its processes
-%% that died of a fault, as text, or `none'; `rss' in bytes; `p50_ns' and `p99_ns' are service times, `handles' the
+%% that died of a fault, as text, or `none'; `rss' in bytes; `p50_ns', `p99_ns' and `max_ns' are service times, of the process that runs, `handles' the
 %% Python objects of the worker that Erlang terms refer to, `bound' whether somebody has it for himself, `streams' those that have not
 %% ended.
 -type stats() :: #{
@@ -89,7 +89,7 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Versio
     Load =
         case Worker of
             undefined -> #{};
-            _ -> maps:with([in_flight, served, p50_ns, p99_ns, handles, bound, streams], py_nif:worker_info(Worker))
+            _ -> maps:with([in_flight, served, p50_ns, p99_ns, max_ns, handles, bound, streams], py_nif:worker_info(Worker))
         end,
     maps:merge(Base#{in_flight => 0, served => 0, handles => 0, bound => false, streams => 0}, Load).
 

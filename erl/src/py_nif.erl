@@ -5,7 +5,7 @@
 %% Users call {@link py}; this module is the contract between the Erlang part and the native one.
 -module(py_nif).
 
--export([start/0, stop/0, nif_info/0, diagnose/0]).
+-export([start/0, stop/0, nif_info/0, diagnose/0, oldest_requests/3, service_times/1]).
 -export([pool_new/2, pool_add/2, pool_remove/2, pool_close/1, pool_failing/2, pool_info/1, choose/1]).
 -export([worker_new/1, worker_watch/2, worker_attach/2, worker_close/1, worker_kill/2, worker_running/1, worker_info/1, worker_unused/2, alive/1]).
 -export([observe_open/1, observe_done/3, observe_dropped/1]).
@@ -83,6 +83,15 @@ nif_info() -> erlang:nif_error(not_loaded).
 %% @doc What the library holds and what waits in it; waits for nobody. Shapes: {@link py_diagnose:report()}.
 -spec diagnose() -> #{atom() => term()}.
 diagnose() -> erlang:nif_error(not_loaded).
+
+%% @doc The oldest requests that are pending, as {@link diagnose/0} shows them, the oldest first: at most `Count' and 1000, of an age in
+%% milliseconds from `From' on and less than `To'. Waits for nobody.
+-spec oldest_requests(From :: non_neg_integer(), To :: non_neg_integer() | infinity, Count :: non_neg_integer()) -> [#{atom() => term()}].
+oldest_requests(_From, _To, _Count) -> erlang:nif_error(not_loaded).
+
+%% @doc Service times of one worker, or of all that have served a pool.
+-spec service_times(pool() | worker()) -> py_latency:times().
+service_times(_PoolOrWorker) -> erlang:nif_error(not_loaded).
 
 %% @doc Makes an empty pool.
 -spec pool_new(atom(), #{inline_budget_us := non_neg_integer()}) -> pool().

@@ -7,6 +7,8 @@ use crate::incarnation::{Incarnation, state_atom};
 use crate::slab::{self, Entry, ReplyTo};
 use crate::{janitor, reader, registry, semaphore};
 use shm_proto::entry::State;
+use shm_proto::request::Options;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,6 +50,22 @@ pub fn report(env: EnvPtr) -> Raw {
             ("waiting_for_permits", beam::uint(env, semaphore::queue().len() as u64)),
         ],
     )
+}
+
+/// The oldest requests that are pending, the oldest first: at most `count`, whose age in milliseconds is in `ages`.
+pub fn oldest(env: EnvPtr, ages: Range<u64>, count: usize) -> Raw {
+    let now = slab::now_ms();
+    let mut found: Vec<(u64, u32)> = slab::all()
+        .filter(|entry| entry.word.load().1 == State::Live)
+        .map(|entry| (entry.since.load(Ordering::Relaxed), entry.index()))
+        .filter(|(since, _)| ages.contains(&now.saturating_sub(*since)))
+        .collect();
+    found.sort_unstable();
+    found.truncate(count);
+    let incarnations = registry::try_incarnations().unwrap_or_default();
+    let entries = found.iter().filter_map(|(_, index)| slab::get(*index));
+    let requests: Vec<Raw> = entries.map(|entry| request(env, entry, &incarnations)).collect();
+    beam::list(env, &requests)
 }
 
 fn worker(env: EnvPtr, worker: &Incarnation) -> Raw {
@@ -98,6 +116,7 @@ fn worker(env: EnvPtr, worker: &Incarnation) -> Raw {
 fn request(env: EnvPtr, entry: &Entry, incarnations: &[Arc<Incarnation>]) -> Raw {
     let (generation, state) = entry.word.load();
     let serial = entry.incarnation.load(Ordering::Relaxed);
+    let incarnation = incarnations.iter().find(|i| i.serial() == serial);
     let head = [
         ("id", beam::uint(env, entry.id(generation))),
         ("state", beam::atom(env, name(state))),
@@ -110,14 +129,15 @@ fn request(env: EnvPtr, entry: &Entry, incarnations: &[Arc<Incarnation>]) -> Raw
     }
     // SAFETY: we own the MOVING state.
     let body = unsafe { entry.body() };
-    let started = incarnations.iter().find(|i| i.serial() == serial).is_some_and(|i| i.has_started(body.position));
+    let started = incarnation.is_some_and(|i| i.has_started(body.position));
     let caller = match body.reply_to {
         ReplyTo::Cast => atoms().undefined,
         // SAFETY: whoever made the request pending stored its caller.
         _ => unsafe { beam::pid_term(&body.caller.assume_init()) },
     };
-    let (reply_to, parked, bound, moves, permit) =
-        (body.reply_to, body.is_parked(), body.bound, body.moves, body.permit);
+    let (reply_to, parked, bound, moves, permit, label, options) =
+        (body.reply_to, body.is_parked(), body.bound, body.moves, body.permit, body.label, body.options);
+    let since = entry.since.load(Ordering::Relaxed);
     let _ = entry.word.transition(generation, State::Moving, State::Live);
     let [id, state, worker, binding] = head;
     beam::map(
@@ -134,6 +154,11 @@ fn request(env: EnvPtr, entry: &Entry, incarnations: &[Arc<Incarnation>]) -> Raw
             ("movable", beam::boolean(!bound)),
             ("moves", beam::uint(env, u64::from(moves))),
             ("permit", beam::boolean(permit)),
+            ("worker_id", incarnation.map_or(atoms().undefined, |i| beam::uint(env, i.id))),
+            ("of_node", beam::boolean(options.has(Options::NODE))),
+            ("runs", beam::atom(env, label.kind())),
+            ("function", beam::binary(env, label.text().as_bytes())),
+            ("age_ms", beam::uint(env, slab::now_ms().saturating_sub(since))),
         ],
     )
 }

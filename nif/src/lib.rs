@@ -22,6 +22,8 @@ mod handle;
 mod inbox;
 mod incarnation;
 mod janitor;
+mod label;
+mod latency;
 mod lease;
 mod limits;
 mod nifs;

@@ -13,7 +13,7 @@ use crate::pool::{self, POOL, Pool, PoolRef};
 use crate::stream::{self, Flow, Rest};
 use crate::wait::{TICKET, Ticket};
 use crate::{
-    backend, diagnose, inbox, janitor, observe, reader, registry, semaphore, slab, submit, teardown, watchdog,
+    backend, diagnose, inbox, janitor, latency, observe, reader, registry, semaphore, slab, submit, teardown, watchdog,
 };
 use rustler::sys::{ErlNifEnv, ErlNifTerm, c_int};
 use std::sync::Arc;
@@ -42,12 +42,14 @@ nifs! {
     "stop"/0 DirtyIo => stop;
     "nif_info"/0 DirtyCpu => nif_info;
     "diagnose"/0 DirtyCpu => diagnose;
+    "oldest_requests"/3 DirtyCpu => oldest_requests;
     "pool_new"/2 Normal => pool_new;
     "pool_add"/2 DirtyCpu => pool_add;
     "pool_remove"/2 Normal => pool_remove;
     "pool_close"/1 DirtyCpu => pool_close;
     "pool_failing"/2 DirtyCpu => pool_failing;
     "pool_info"/1 Normal => pool_info;
+    "service_times"/1 DirtyCpu => service_times;
     "choose"/1 Normal => choose;
     "tie"/1 Normal => tie;
     "untie"/1 Normal => untie;
@@ -187,6 +189,24 @@ fn diagnose(env: EnvPtr, _args: &[Raw]) -> Raw {
     diagnose::report(env)
 }
 
+/// D. Walks the slab; waits for nobody.
+fn oldest_requests(env: EnvPtr, args: &[Raw]) -> Raw {
+    let number = |arg| beam::get_u64(env, arg);
+    let from = arg!(env, number(args[0]));
+    let to = if args[1] == atoms().infinity { u64::MAX } else { arg!(env, number(args[1])) };
+    let count = arg!(env, number(args[2])).min(1000);
+    diagnose::oldest(env, from..to, count as usize)
+}
+
+/// D. Reads the counters of each worker.
+fn service_times(env: EnvPtr, args: &[Raw]) -> Raw {
+    if let Some(pool) = POOL.get(env, args[0]) {
+        return latency::term(env, &pool.0.history.times());
+    }
+    let worker = arg!(env, WORKER.get(env, args[0]));
+    latency::term(env, &worker.0.link().telemetry.times())
+}
+
 /// N. Constant.
 fn pool_new(env: EnvPtr, args: &[Raw]) -> Raw {
     let budget = beam::map_get(env, args[1], "inline_budget_us").and_then(|t| beam::get_u64(env, t)).unwrap_or(0);
@@ -198,6 +218,7 @@ fn pool_new(env: EnvPtr, args: &[Raw]) -> Raw {
 fn pool_add(env: EnvPtr, args: &[Raw]) -> Raw {
     let (pool, worker) = (arg!(env, POOL.get(env, args[0])), arg!(env, WORKER.get(env, args[1])));
     worker.0.join_pool(pool.0.id);
+    pool.0.history.join(&worker.0);
     worker.0.limits.serves(worker.0.requests());
     for parked in pool.0.add(env, &worker.0) {
         teardown::republish(env, &pool.0, parked);

@@ -4,6 +4,7 @@ use crate::beam::EnvPtr;
 use crate::choice;
 use crate::extent::Carried;
 use crate::incarnation::Incarnation;
+use crate::latency::History;
 use crate::resource::{Kind, Resource};
 use crate::wait::Queue;
 use arc_swap::ArcSwap;
@@ -40,6 +41,8 @@ pub struct Pool {
     /// Earlier lists of workers, as long as somebody may choose from them.
     earlier: Mutex<Vec<Weak<Workers>>>,
     parked: Mutex<Vec<Parked>>,
+    /// Service times of the workers that serve it, and of those that did.
+    pub history: History,
     closed: AtomicBool,
     /// No worker stays up.
     failing: AtomicBool,
@@ -58,6 +61,7 @@ impl Pool {
             workers: ArcSwap::default(),
             earlier: Mutex::default(),
             parked: Mutex::default(),
+            history: History::default(),
             closed: AtomicBool::new(false),
             failing: AtomicBool::new(false),
         });

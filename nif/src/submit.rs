@@ -11,6 +11,7 @@ use crate::incarnation::{
     CLOSED, DOWN, Incarnation, RING_HEAD, STARTING, UP, WORKER, cell_parts, down_reason, worker_down,
 };
 use crate::janitor::{self, Job};
+use crate::label::Label;
 use crate::lease::{Access, LEASE, Lease};
 use crate::pool::{self, POOL, Pool};
 use crate::slab::{self, Entry, Handed, ReplyTo};
@@ -444,6 +445,8 @@ impl Submission<'_> {
     fn prepare_pending(&mut self, entry: &'static Entry, generation: u32) -> Raw {
         // SAFETY: the entry is free or watched by this very call.
         let body = unsafe { entry.body() };
+        body.label = Label::new(self.encoded.kind, self.encoded.key());
+        entry.since.store(slab::now_ms(), Ordering::Relaxed);
         if self.permit != Permit::None {
             if self.permit == Permit::Later {
                 semaphore::take();

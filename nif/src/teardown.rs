@@ -35,6 +35,7 @@ pub fn run(incarnation: &Arc<Incarnation>, problem: Option<&'static str>) {
         output.finish(incarnation);
     }
     settle(incarnation);
+    end_history(incarnation);
     incarnation.tell_owner(std::ptr::null_mut(), |env| {
         let check = incarnation.broken().map_or(atoms().undefined, |check| beam::binary(env, check.as_bytes()));
         beam::tuple(env, [atoms().py_down, beam::uint(env, incarnation.serial()), incarnation.reason(), check])
@@ -51,6 +52,7 @@ pub fn without_reader(incarnation: &Arc<Incarnation>) {
             output.finish(incarnation);
         }
         settle(incarnation);
+        end_history(incarnation);
         incarnation.drop_term();
         registry::remove(incarnation.serial());
     }
@@ -62,6 +64,13 @@ pub fn leave_pools(incarnation: &Incarnation) {
         if let Some(pool) = Pool::find(id) {
             pool.remove(incarnation.serial());
         }
+    }
+}
+
+/// What the incarnation counted goes to its pools.
+fn end_history(incarnation: &Incarnation) {
+    for pool in incarnation.pools().into_iter().filter_map(Pool::find) {
+        pool.history.leave(incarnation);
     }
 }
 

@@ -6,3 +6,6 @@ mod estimate;
 
 #[path = "../src/footprint.rs"]
 mod footprint;
+
+#[path = "../src/label.rs"]
+mod label;

@@ -18,10 +18,10 @@ pub const LINE: usize = 128;
 /// Segments of their own (payloads that no arena holds) that can be in flight in one direction.
 pub const BIG_SLOTS: usize = 64;
 /// Buckets of the service-time histogram.
-pub const HISTOGRAM: usize = 64;
+pub const HISTOGRAM: usize = 128;
 
 /// Words of the worker's counters.
-pub const TELEMETRY: usize = 4 + HISTOGRAM;
+pub const TELEMETRY: usize = 5 + HISTOGRAM;
 
 /// "erlpyshm" in ASCII, little-endian; stamped last into the header of a segment.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"erlpyshm");

@@ -148,6 +148,7 @@ pub fn kill(env: EnvPtr, args: &[Raw]) -> Raw {
 pub fn info(env: EnvPtr, args: &[Raw]) -> Raw {
     let worker = &arg!(env, WORKER.get(env, args[0])).0;
     let telemetry = &worker.link().telemetry;
+    let times = telemetry.times();
     let (objects, slots) = telemetry.objects();
     let output = worker.output.as_ref().and_then(Output::path);
     beam::map(
@@ -160,8 +161,9 @@ pub fn info(env: EnvPtr, args: &[Raw]) -> Raw {
             ("streams", beam::uint(env, telemetry.streams())),
             ("served", beam::uint(env, telemetry.served())),
             ("state", incarnation::state_atom(worker.state())),
-            ("p50_ns", beam::uint(env, telemetry.quantile(0.5))),
-            ("p99_ns", beam::uint(env, telemetry.quantile(0.99))),
+            ("p50_ns", beam::uint(env, times.quantile(0.5))),
+            ("p99_ns", beam::uint(env, times.quantile(0.99))),
+            ("max_ns", beam::uint(env, times.longest())),
             ("awake", beam::boolean(worker.awake())),
             ("output", output.map_or(atoms().undefined, |path| beam::binary(env, path.as_bytes()))),
             ("os_pid", beam::uint(env, worker.os_pid().max(0) as u64)),

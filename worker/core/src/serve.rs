@@ -17,7 +17,7 @@ use pyo3::ffi;
 use shm_proto::arbiter::Side;
 use shm_proto::control::FromWorker;
 use shm_proto::link::WorkerLink;
-use shm_proto::request::{Header, Kind};
+use shm_proto::request::{Header, Kind, Options};
 use shm_proto::ring::Consumer;
 
 use crate::async_call;
@@ -485,7 +485,8 @@ impl Server {
             let done = silent && answer.complete(link, header);
             let now = ticks();
             let service_ns = self.clock.nanos(now.saturating_sub(started));
-            if header.kind != Kind::Release {
+            // What the node asks for itself, at the start above all, would stand for the longest time for ever.
+            if header.kind != Kind::Release && !header.options.has(Options::NODE) {
                 link.telemetry.record(service_ns);
             }
             if !done {

@@ -23,17 +23,22 @@ sync(Target, Request, Timeout, Flags) ->
     Ref = make_ref(),
     case py_nif:submit(Target, Request, Ref, Flags, 0) of
         {ok, _} = Ok -> Ok;
-        {error, _} = Error -> Error;
+        {error, _} = Error -> py_call_events:failed(Error, Target, Request);
         {pending, Handle} ->
             receive
-                {Ref, Answer} -> result(Answer)
+                {Ref, Answer} -> told(result(Answer), Target, Request)
             after Timeout ->
-                give_up(Ref, Handle)
+                told(give_up(Ref, Handle), Target, Request)
             end;
         Other ->
             Deadline = py_deadline:at(Timeout),
-            sync_later(Other, Ref, {Target, Request, Ref, Flags}, Deadline)
+            told(sync_later(Other, Ref, {Target, Request, Ref, Flags}, Deadline), Target, Request)
     end.
+
+%% A failure is an event.
+-spec told(result(), py_nif:target(), py_nif:request()) -> result().
+told({ok, _} = Ok, _Target, _Request) -> Ok;
+told({error, _} = Error, Target, Request) -> py_call_events:failed(Error, Target, Request).
 
 -spec sync_later(py_nif:outcome(), reference(), submission(), py_deadline:moment()) -> result().
 sync_later(Outcome, Ref, Submission, Deadline) ->
@@ -150,16 +155,16 @@ await(Ref, Timeout) ->
     receive
         {py_response, Ref, Result} -> Result;
         {py_result, Ref, Value} -> {ok, Value};
-        {py_error, Ref, Reason} -> {error, Reason}
+        {py_error, Ref, Reason} -> py_call_events:failed({error, Reason})
     after 0 ->
         ok = attend(Ref),
         receive
             {py_response, Ref, Result} -> Result;
             {py_result, Ref, Value} -> {ok, Value};
-            {py_error, Ref, Reason} -> {error, Reason}
+            {py_error, Ref, Reason} -> py_call_events:failed({error, Reason})
         after Timeout ->
             ok = cancel(Ref),
-            {error, timeout}
+            py_call_events:failed({error, timeout})
         end
     end.
 

@@ -62,6 +62,8 @@
     last_error = none :: none | string(),
     %% Why it is to be replaced, until the pool has been told.
     due = none :: none | py_limits:event(),
+    recycled_for = none :: none | max_calls | max_rss,
+    launched_at = 0 :: integer(),
     restarts = 0 :: non_neg_integer(),
     stacks = py_worker_stacks:new() :: py_worker_stacks:stacks(),
     %% Stacks of the last incarnation that died of a fault.
@@ -110,6 +112,7 @@ down(state_timeout, start, Data) ->
     case launch(Data) of
         {ok, #data{spec = #{worker_timeout := Limit}} = Started} ->
             ok = publish(starting, Started),
+            ok = tell(start, #{}, Started),
             {next_state, starting, Started, [{state_timeout, Limit, silent}]};
         {error, Text, Failed} ->
             failed(Text, Failed)
@@ -193,11 +196,12 @@ step_failed(Step, Reason, Data) ->
 
 -spec serve(#data{}) -> gen_statem:event_handler_result(atom()).
 serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
-    Data = Data0#data{ready_at = now_ms(), ready_with = maps:get(requests, py_nif:worker_info(Worker))},
+    Data = Data0#data{ready_at = erlang:monotonic_time(millisecond), ready_with = maps:get(requests, py_nif:worker_info(Worker))},
     %% Who finds the worker ready finds it in its pool.
     ok = py_nif:pool_add(Native, Worker),
     ok = publish(ready, Data),
     ok = py_pool:notify(Pool, ready),
+    ok = tell(ready, #{restarts => Data#data.restarts}, Data),
     {next_state, ready, Data, [{{timeout, ping}, ?PING_INTERVAL, send} | due(Data)]}.
 
 %% State ready: the worker serves.
@@ -207,11 +211,12 @@ serve(#data{native = Native, worker = Worker, pool = Pool} = Data0) ->
 ready(cast, recycle, #data{native = Native, worker = Worker} = Data) ->
     ok = py_nif:pool_remove(Native, Worker),
     ok = publish(leaving, Data),
+    ok = tell(recycled, #{cause => Data#data.recycled_for}, Data),
     {next_state, leaving, Data, [{state_timeout, 0, look}]};
 ready({timeout, due}, tell, #data{pool = Pool, id = Id, due = Event, spec = Spec} = Data) ->
     ?LOG_NOTICE("~ts: ~ts", [name(Data), py_limits:describe(Event, Spec)]),
     ok = py_pool:notify(Pool, {due, Id}),
-    {keep_state, Data#data{due = none}};
+    {keep_state, Data#data{due = none, recycled_for = element(1, Event)}};
 ready(info, {py_limit, Serial, Event}, #data{serial = Serial, due = none} = Data) when element(1, Event) =/= memory_limit ->
     Due = Data#data{due = Event},
     {keep_state, Due, due(Due)};
@@ -223,7 +228,7 @@ ready(Type, Event, Data) ->
 
 -spec due(#data{}) -> [gen_statem:action()].
 due(#data{due = none}) -> [];
-due(#data{due = {max_rss, _}, ready_at = ReadyAt}) -> [{{timeout, due}, max(0, ReadyAt + ?LEAST_LIFE - now_ms()), tell}];
+due(#data{due = {max_rss, _}, ready_at = ReadyAt}) -> [{{timeout, due}, max(0, ReadyAt + ?LEAST_LIFE - erlang:monotonic_time(millisecond)), tell}];
 due(#data{due = {max_calls, _}}) -> [{{timeout, due}, 0, tell}].
 
 %% State leaving: no unbound work; ends when nobody can come any more.
@@ -238,11 +243,6 @@ leaving(state_timeout, look, #data{native = Native, worker = Worker} = Data) ->
         false ->
             {keep_state, Data, [{state_timeout, ?LEAVE_LOOK, look}]}
     end;
-leaving(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
-    ok = broke(Check, Data),
-    ?LOG_WARNING("~ts: the worker ended before those who use it: ~tp", [name(Data), Reason]),
-    ok = py_worker_exit:last_words(name(Data), Data#data.os_pid, Reason, Data#data.stacks),
-    {stop, normal, Data#data{worker = undefined}};
 leaving(cast, recycle, _Data) ->
     keep_state_and_data;
 leaving(Type, Event, Data) ->
@@ -251,10 +251,6 @@ leaving(Type, Event, Data) ->
 %% Events of a worker that works, for all or for some.
 
 -spec working(gen_statem:event_type(), term(), ready | leaving, #data{}) -> gen_statem:event_handler_result(atom()).
-working({timeout, {grace, Request}}, over, _State, Data) ->
-    abandon(Request, Data);
-working({timeout, {abandon, Request}}, over, _State, Data) ->
-    blocked(Request, Data);
 working(cast, retire, _State, Data) ->
     leave_pool(Data),
     drain(Data);
@@ -304,6 +300,7 @@ end_stuck(Request, State, #data{worker = Worker, pool = Pool, spec = #{kill_grac
             {keep_state, Data, [Settled]};
         false ->
             ?LOG_WARNING("~ts: request ~b did not end within kill_grace; the worker is replaced", [name(Data), Request]),
+            ok = tell(replaced, #{request => Request}, Data),
             _ = [py_pool:notify(Pool, replace) || State =:= ready],
             %% If Python's lock cannot be had, the others do not go on either.
             ok = send(<<"G", Request:64/little>>, Data),
@@ -338,14 +335,6 @@ draining({timeout, gil}, kept, #data{worker = Worker} = Data) ->
 draining({timeout, drain}, over, #data{worker = Worker} = Data) ->
     ok = py_nif:worker_kill(Worker, killed),
     {keep_state, Data};
-draining({timeout, {grace, Request}}, over, Data) ->
-    abandon(Request, Data);
-draining({timeout, {abandon, Request}}, over, Data) ->
-    blocked(Request, Data);
-draining(info, {py_down, Serial, Reason, Check}, #data{serial = Serial} = Data) ->
-    ok = broke(Check, Data),
-    ok = py_worker_exit:last_words(name(Data), Data#data.os_pid, Reason, Data#data.stacks),
-    {stop, normal, Data#data{worker = undefined}};
 draining(info, {Port, {exit_status, _}}, #data{port = Port} = Data) ->
     {stop, normal, Data#data{port = undefined}};
 draining(cast, Go, _Data) when Go =:= retire; Go =:= recycle ->
@@ -373,6 +362,16 @@ leave_pool(#data{native = Native, worker = Worker}) ->
 %% Events of a worker that serves or drains.
 
 -spec serving(gen_statem:event_type(), term(), ready | leaving | draining, #data{}) -> gen_statem:event_handler_result(atom()).
+serving(info, {py_down, Serial, Reason, Check}, State, #data{serial = Serial} = Data) ->
+    ok = broke(Check, Data),
+    _ = [?LOG_WARNING("~ts: the worker ended before those who use it: ~tp", [name(Data), Reason]) || State =:= leaving],
+    ok = tell(down, #{reason => Reason}, Data),
+    ok = py_worker_exit:last_words(name(Data), Data#data.os_pid, Reason, Data#data.stacks),
+    {stop, normal, Data#data{worker = undefined}};
+serving({timeout, {grace, Request}}, over, _State, Data) ->
+    abandon(Request, Data);
+serving({timeout, {abandon, Request}}, over, _State, Data) ->
+    blocked(Request, Data);
 serving(info, {py_interrupt, Request}, _State, Data) ->
     ok = send(<<"I", Request:64/little>>, Data),
     expect_end(Request, Data);
@@ -401,7 +400,8 @@ serving(info, {Port, {data, <<Kind, _/binary>> = Frame}}, _State, #data{port = P
     stacks(Frame, Data);
 serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
     unexpected(Frame, Data);
-serving(info, {py_cast_failed, Reason}, _State, Data) ->
+serving(info, {py_cast_failed, Reason}, _State, #data{pool = Pool, id = Id} = Data) ->
+    ok = py_call_events:cast_failed(Pool, Id, Reason),
     ?LOG_WARNING("~ts: a cast failed: ~0tp", [name(Data), Reason]),
     keep_state_and_data;
 serving(info, {py_stream_failed, Reason}, _State, Data) ->
@@ -482,7 +482,7 @@ common(_Type, _Event, _State, _Data) ->
 
 -spec launch(#data{}) -> {ok, #data{}} | {error, string(), #data{}}.
 launch(#data{id = Id, pool = Pool, spec = Spec} = Data) ->
-    Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none, stacks = py_worker_stacks:new()},
+    Clean = Data#data{worker = undefined, attached = false, asked = 0, stuck = #{}, step = undefined, setup = [], ready_at = undefined, due = none, recycled_for = none, launched_at = erlang:monotonic_time(), stacks = py_worker_stacks:new()},
     case py_worker_launch:start(Id, Pool, Spec) of
         {ok, Handshake, Started} ->
             {ok, launched(Started, Clean#data{handshake = Handshake})};
@@ -521,6 +521,7 @@ kill(Reason, #data{worker = Worker}) -> py_nif:worker_kill(Worker, Reason).
 -spec failed(string(), #data{}) -> gen_statem:event_handler_result(atom()).
 failed(Text, #data{pool = Pool} = Data) ->
     ?LOG_ERROR("~ts could not start: ~ts", [name(Data), Text]),
+    ok = tell(down, #{reason => start_failed, text => Text}, Data),
     ok = kill(start_failed, Data),
     ok = py_pool:notify(Pool, {failed, text("~ts could not start: ~ts", [name(Data), Text])}),
     again(start_failed, Data#data{failures = max(Data#data.failures, 2) + 1, last_error = Text}).
@@ -529,7 +530,8 @@ failed(Text, #data{pool = Pool} = Data) ->
 -spec died(atom(), #data{}) -> gen_statem:event_handler_result(atom()).
 died(Reason, #data{worker = Worker, ready_at = ReadyAt, ready_with = Before, failures = Failures, last_error = Last} = Data) ->
     #{requests := Requests} = py_nif:worker_info(Worker),
-    Failed = Requests =:= Before andalso now_ms() - ReadyAt < ?QUICK_DEATH,
+    ok = tell(down, #{reason => Reason}, Data),
+    Failed = Requests =:= Before andalso erlang:monotonic_time(millisecond) - ReadyAt < ?QUICK_DEATH,
     %% The event that preceded it says more.
     Error = case Reason of memory_limit -> Last; _ -> text("it ended: ~tp", [Reason]) end,
     again(Reason, Data#data{failures = case Failed of true -> Failures + 1; false -> 0 end, last_error = Error}).
@@ -563,6 +565,7 @@ note_exit(Port, Status, State, #data{exits = Exits, os_pid = Current, stacks = O
 %% @private
 -spec terminate(term(), atom(), #data{}) -> ok.
 terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
+    _ = [tell(down, #{reason => stopped}, Data) || Worker =/= undefined],
     case Reason =:= normal orelse Reason =:= shutdown orelse (is_tuple(Reason) andalso element(1, Reason) =:= shutdown) of
         true when Worker =/= undefined -> stop_worker(Data);
         _ -> ok = kill(killed, Data)
@@ -583,13 +586,13 @@ publish(State, #data{id = Id, pool = Pool, worker = Worker, os_pid = OsPid, rest
         failures => Failures, last_error => Data#data.last_error, last_stack => Data#data.last_stack
     }).
 
+-spec tell(start | ready | down | replaced | recycled, py_events:metadata(), #data{}) -> ok.
+tell(What, Metadata, #data{id = Id, pool = Pool, os_pid = OsPid, launched_at = LaunchedAt}) ->
+    py_events:post([py, worker, What], #{duration => erlang:monotonic_time() - LaunchedAt}, Metadata#{pool => Pool, worker => Id, os_pid => OsPid}).
+
 -spec name(#data{}) -> string().
 name(#data{id = Id, pool = Pool}) ->
     text("worker ~b of pool ~ts", [Id, Pool]).
-
--spec now_ms() -> integer().
-now_ms() ->
-    erlang:monotonic_time(millisecond).
 
 -spec text(string(), [term()]) -> string().
 text(Format, Args) ->

@@ -50,7 +50,8 @@
        {{:py, :stats}, :stats},
        {{:py, :diagnose}, :diagnose},
        {{:py, :stacks}, :stacks},
-       {{:py_stacks, :format}, :format_stacks}
+       {{:py_stacks, :format}, :format_stacks},
+       {{:py, :top}, :top}
      ]},
     {Py.Async, "Work of an event loop: coroutines run side by side in one worker.",
      [
@@ -123,6 +124,25 @@
        {{:py_semaphore, :max_concurrent}, :max_concurrent},
        {{:py_semaphore, :set_max_concurrent}, :set_max_concurrent}
      ]},
+    {Py.Top, "A live view of pools, workers and the slowest requests; `Py.top/1` shows it in the shell.",
+     [
+       {{:py_top, :snapshot}, :snapshot},
+       {{:py_top, :format}, :format}
+     ]},
+    {Py.Events,
+     """
+     Events about calls that fail, are late or slow, about workers and pools, in the shape of `:telemetry`:
+
+         :ok = Py.Events.attach(:bridge, Py.Events.names(), fn event, measurements, metadata, _ ->
+           :telemetry.execute(event, measurements, metadata)
+         end, nil)
+     """,
+     [
+       {{:py_events, :attach}, :attach},
+       {{:py_events, :detach}, :detach},
+       {{:py_events, :list}, :list},
+       {{:py_events, :names}, :names}
+     ]},
     {Py.Venv, "Virtual environments.",
      [
        {{:py, :activate_venv}, :activate},
@@ -190,7 +210,8 @@
     py_asgi: :asgi,
     py_wsgi: :wsgi,
     py_venv: :venv,
-    py_logger: :logging
+    py_logger: :logging,
+    py_top: :top
   },
   texts: [
     {"A timeout in milliseconds, or a map. ", "`timeout' is in milliseconds. "},

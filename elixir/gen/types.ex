@@ -17,6 +17,9 @@ defmodule Py.Gen.Types do
       {:type, _, :list, [item]} ->
         "[#{text(module, item)}]"
 
+      {:type, _, :nonempty_list, [item]} ->
+        "[#{text(module, item)}, ...]"
+
       {:type, _, nil, []} ->
         "[]"
 

@@ -27,7 +27,7 @@
 -export([call_method/3, call_method/4, call_method/5, getattr/2, getattr/3, to_term/1, to_term/2, is_ref/1, release/1]).
 -export([register_function/2, register_function/3, unregister_function/1]).
 -export([state_fetch/1, state_store/2, state_remove/1, state_keys/0, state_clear/0, state_incr/1, state_incr/2, state_decr/1, state_decr/2]).
--export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0, diagnose/0, stacks/0, stacks/1]).
+-export([version/0, execution_mode/0, execution_info/0, num_executors/0, subinterp_supported/0, workers/0, stats/0, diagnose/0, stacks/0, stacks/1, top/0, top/1]).
 
 -export_type([ref/0, context/0, worker/0, name/0, args/0, kwargs/0, code/0, reason/0, result/0, options/0, call/0]).
 
@@ -702,3 +702,14 @@ stacks() ->
 -spec stacks(atom()) -> [py_stacks:worker()] | {error, not_started | {badarg, pool}}.
 stacks(Pool) ->
     py_stacks:of_pool(Pool).
+
+%% @doc Shows pools, workers and the slowest requests in the terminal, again every second, until Enter is pressed. Without a terminal
+%% it prints them once.
+-spec top() -> ok | {error, not_started}.
+top() ->
+    py_top:run().
+
+%% @doc As {@link top/0}, with options: `interval' has the milliseconds between two looks.
+-spec top(py_top:options()) -> ok | {error, not_started | {badarg, options} | {bad_option, term()}}.
+top(Options) ->
+    py_top:run(Options).

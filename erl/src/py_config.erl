@@ -123,7 +123,8 @@ defaults() ->
         stdout => inherit,
         memory_limit => infinity,
         max_rss => infinity,
-        max_calls => infinity
+        max_calls => infinity,
+        slow_call => infinity
     }.
 
 -spec keys() -> [atom()].
@@ -188,6 +189,7 @@ check(inline_budget_us, N) ->
 check(memory_limit, N) -> memory(N);
 check(max_rss, N) -> memory(N);
 check(max_calls, N) -> N =:= infinity orelse (is_integer(N) andalso N > 0 andalso N < 1 bsl 31) orelse "a positive number of requests below 2^31, or infinity";
+check(slow_call, T) -> T =:= infinity orelse (is_integer(T) andalso T >= 10 andalso T =< 16#ffffffff) orelse "a number of milliseconds, at least 10, or infinity";
 check(pools_of, L) -> py_pools_of:check(L) orelse "a map or a list of {Module, Pool} and {{Module, Function}, Pool}";
 check(pools, L) -> pools(L) orelse "a map or a list of {Name, Options}; default, async and parallel are configured by the plain options".
 

@@ -39,11 +39,12 @@
     waiting_requests := non_neg_integer(),
     restarts := non_neg_integer(),
     failing := boolean(),
-    last_errors := [string()]
+    last_errors := [string()],
+    latency := py_latency:summary()
 }.
 %% `available_workers' are ready, not bound, and have nothing to do; `checked_out' are bound; `parked_requests' wait for a worker, `waiting_requests'
 %% for a permit or for room in a ring. `failing': no worker stays up, and requests get `{error, no_workers_available}' at once; `last_errors' are
-%% those of the workers that are down or start after a failure.
+%% those of the workers that are down or start after a failure. `latency': how long requests take in Python, of all workers since the pool was started.
 -type worker_row() :: {Id :: non_neg_integer(), Pool :: atom(), undefined | py_nif:worker(), Joined :: boolean(), Info :: map()}.
 
 %% So many starts that failed or deaths at once, one after another, and a worker is not expected any more.
@@ -167,7 +168,8 @@ get_stats(Name) ->
                 waiting_requests => Waiting,
                 restarts => lists:sum([R || {_, _, _, _, #{restarts := R}} <- Rows]),
                 failing => failing(Rows),
-                last_errors => [E || {_, _, _, _, #{state := S, last_error := E}} <- Rows, S =:= down orelse S =:= starting, E =/= none]
+                last_errors => [E || {_, _, _, _, #{state := S, last_error := E}} <- Rows, S =:= down orelse S =:= starting, E =/= none],
+                latency => py_latency:summary(py_latency:of_pool(Pool))
             }
     end.
 
@@ -352,6 +354,7 @@ init({Name, #{num_workers := Size, inline_budget_us := Budget, pools_of := Pools
     true = Running > 0 orelse ets:match_delete(?WORKERS, {'_', Name, '_', '_', '_'}),
     State = #state{name = Name, spec = Spec, native = Native, size = Size, starting = Running =:= 0},
     _ = start_workers(Size - Running, State),
+    ok = py_slow:look_after(Spec),
     {ok, State}.
 
 %% @private
@@ -467,11 +470,13 @@ judge(#state{name = Name, native = Native, failing = Before, worker_waiters = Wa
             State;
         true ->
             ?LOG_ERROR("pool ~ts: no worker stays up; requests are refused until one does", [Name]),
+            ok = py_events:post([py, pool, failing], #{count => 1}, #{pool => Name}),
             ok = py_nif:pool_failing(Native, true),
             _ = [gen_server:reply(From, {error, no_workers_available}) || From <- Waiters],
             State#state{failing = true, worker_waiters = []};
         false ->
             ?LOG_NOTICE("pool ~ts serves again", [Name]),
+            ok = py_events:post([py, pool, recovered], #{count => 1}, #{pool => Name}),
             ok = py_nif:pool_failing(Native, false),
             State#state{failing = false}
     end.

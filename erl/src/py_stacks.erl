@@ -3,7 +3,7 @@
 %% All workers are asked at once. One that does not answer in time is reported as such; no other one, and no scheduler, waits for it.
 -module(py_stacks).
 
--export([all/0, of_pool/1, format/1]).
+-export([all/0, of_pool/1, of_workers/1, format/1]).
 
 -export_type([worker/0, thread/0, frame/0]).
 
@@ -45,6 +45,11 @@ of_pool(Pool) when is_atom(Pool) ->
     end;
 of_pool(_) ->
     {error, {badarg, pool}}.
+
+%% @private Of workers with these numbers.
+-spec of_workers([non_neg_integer()]) -> [worker()].
+of_workers(Ids) ->
+    look([Row || {Id, _, _, _, _} = Row <- py_pool:workers(), lists:member(Id, Ids)]).
 
 -spec look([py_pool:worker_row()]) -> [worker()].
 look(Rows) ->

@@ -7,6 +7,8 @@
 %%           +-- py_context
 %%           +-- py_logger
 %%           +-- py_tracer
+%%           +-- py_events
+%%           +-- py_slow
 %%           +-- pools ------ pool NAME ---- workers ---- py_worker, one per worker
 %%                        +-- ...       +--- py_pool
 %% </pre>
@@ -79,6 +81,7 @@ init(root) ->
     ok = py_state:create_table(),
     ok = py_context:create_table(),
     ok = py_tracer:create_table(),
+    ok = py_events:create_table(),
     ok = py_asgi_stream:create_table(),
     {ok,
         {#{strategy => one_for_one, intensity => 10, period => 10}, [
@@ -88,6 +91,8 @@ init(root) ->
             worker(py_context, []),
             worker(py_logger, []),
             worker(py_tracer, []),
+            worker(py_events, []),
+            worker(py_slow, []),
             #{id => pools, start => {?MODULE, start_pools, []}, type => supervisor, shutdown => infinity}
         ]}};
 init(pools) ->

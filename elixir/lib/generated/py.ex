@@ -1,7 +1,7 @@
 # Made by `mix py.gen.api` (1) from erlang_python 0.1.0; not to be edited: gen/names.exs has the names, the Erlang
 # sources have the rest.
-# surface: e9dcdaa01fc9453c
-# body: b4fcffc2efb59d52
+# surface: 9dd8dad5b3dfb46d
+# body: f8281e19a32e2815
 defmodule Py do
   @moduledoc ~S"""
   Python from Elixir.
@@ -322,6 +322,19 @@ defmodule Py do
   """
   @spec format_stacks(workers :: [:py_stacks.worker()]) :: :unicode.chardata()
   def format_stacks(workers), do: :py_stacks.format(workers)
+
+  @doc ~S"""
+  Shows pools, workers and the slowest requests in the terminal, again every second, until Enter is pressed. Without a terminal
+  it prints them once.
+
+  As `top/1`; option `interval` has the milliseconds between two looks.
+  """
+  @spec top(opts :: Py.Options.top()) :: :ok | {:error, Py.Error.t()}
+  def top(opts \\ []), do: :py.top(Py.Options.merge(opts, %{})) |> Py.Result.wrap()
+
+  @doc "As `top/1`, but gives the value itself, or raises `Py.Error`."
+  @spec top!(opts :: Py.Options.top()) :: :ok
+  def top!(opts \\ []), do: Py.Result.value!(top(opts))
 
   defdelegate stream!(module, function, args, kwargs \\ [], opts \\ []), to: Py.Lazy
   defdelegate stream_eval!(code, locals \\ [], opts \\ []), to: Py.Lazy

@@ -1,7 +1,7 @@
 # Made by `mix py.gen.api` (1) from erlang_python 0.1.0; not to be edited: gen/names.exs has the names, the Erlang
 # sources have the rest.
-# surface: 2344d6d7b0a274e0
-# body: ac7373c0cb44cda6
+# surface: dff75b0856b7ae8a
+# body: 3b348b3440620617
 defmodule Py.Options do
   @moduledoc ~S"""
   The options of the functions, as keyword lists.
@@ -65,6 +65,11 @@ defmodule Py.Options do
           | {:timeout, timeout()}
           | {:unknown, :str | :ref | :error}
         ]
+
+  @typedoc ~S"""
+  Milliseconds between two looks, at least 100; 1000 unless given.
+  """
+  @type top :: [{:interval, pos_integer()}]
 
   @typedoc ~S"""
   `args` go to the installer, `python` is the interpreter to make it with instead of that of pool `default`, for a pool of that; it is not

@@ -79,7 +79,7 @@ rates(_) ->
     [#{ops_s := _, cpu := _, times := #{count := 51}}] = workers(After),
     %% The next look has nothing of the last.
     [#{ops_s := 0, latency := #{count := 0, p99_ns := 0}}] = pools(py_top:snapshot(After)),
-    {match, _} = re:run(text(After, 120), "^top .*  [0-9]+ms  2[0-9][0-9]ms", [multiline]).
+    {match, _} = re:run(text(After, 120), "^top .*  [0-9.]+m?s  [0-9.]+m?s  [0-9.]+m?s +51 ", [multiline]).
 
 %% covers: py_top:snapshot/0, py_top:format/2
 slowest(_) ->

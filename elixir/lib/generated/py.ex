@@ -1,7 +1,7 @@
 # Made by `mix py.gen.api` (1) from erlang_python 0.1.0; not to be edited: gen/names.exs has the names, the Erlang
 # sources have the rest.
-# surface: 9dd8dad5b3dfb46d
-# body: f8281e19a32e2815
+# surface: 941013456c54e7c5
+# body: 6222fb3df4b9d09f
 defmodule Py do
   @moduledoc ~S"""
   Python from Elixir.
@@ -327,7 +327,7 @@ defmodule Py do
   Shows pools, workers and the slowest requests in the terminal, again every second, until Enter is pressed. Without a terminal
   it prints them once.
 
-  As `top/1`; option `interval` has the milliseconds between two looks.
+  With options: `interval` has the milliseconds between two looks.
   """
   @spec top(opts :: Py.Options.top()) :: :ok | {:error, Py.Error.t()}
   def top(opts \\ []), do: :py.top(Py.Options.merge(opts, %{})) |> Py.Result.wrap()

@@ -62,7 +62,7 @@ idle(_) ->
     #{permits := 0, max_permits := 16384, waiting_for_permits := 0, requests := []} = Snapshot,
     Text = py_top:format(Snapshot),
     {match, _} = re:run(Text, "^top +1/1 +0 +0 +0 +- +- +- +- +0 +0$", [multiline]),
-    {match, _} = re:run(Text, io_lib:format("^ +~b  top +ready +~b +- +[0-9]+M +0 ", [Id, OsPid]), [multiline]),
+    {match, _} = re:run(Text, io_lib:format("^ +~b  top +ready +~b +- +[0-9.]+M +0 ", [Id, OsPid]), [multiline]),
     ?assertEqual(nomatch, re:run(Text, "FUNCTION")).
 
 %% covers: py_top:snapshot/1, py:stats/0

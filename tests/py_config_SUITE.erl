@@ -45,20 +45,20 @@ unknown_key(_) ->
 %% covers: config:max_threads, config:max_concurrent, config:python, config:venv, config:paths, config:imports
 %% covers: config:preload, config:env, config:cd, config:worker_timeout, config:kill_grace, config:drain_limit
 %% covers: config:stop_timeout, config:ring_size, config:arena_size, config:inline_budget_us, config:segments
-%% covers: config:pools
+%% covers: config:pools, config:slow_call
 bad_values(_) ->
     Bad = [
         {num_workers, 0}, {num_workers, many}, {max_workers, -1}, {num_subinterp_workers, 0}, {num_executors, 1.5}, {max_threads, 0},
         {max_concurrent, 0}, {python, 3}, {python, ""}, {venv, []}, {paths, "/tmp"}, {paths, [1]}, {imports, numpy}, {preload, {file, "/none"}},
         {preload, 1}, {env, everything}, {env, [x]}, {cd, "/no/such/directory"}, {worker_timeout, 0}, {kill_grace, infinity},
-        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {blob_cache, -1}, {inline_budget_us, -1}, {segments, shm}, {pools, x},
+        {drain_limit, -1}, {stop_timeout, x}, {ring_size, 1000}, {ring_size, 65537}, {arena_size, 0}, {blob_cache, -1}, {inline_budget_us, -1}, {segments, shm}, {slow_call, 9}, {slow_call, off}, {pools, x},
         {pools, [{default, #{}}]}, {pools, [x]}
     ],
     [mentions(refused([{Key, Value}]), [atom_to_list(Key), "must be"]) || {Key, Value} <- Bad].
 
 good_values(_) ->
     Good = [
-        {num_workers, 1}, {max_workers, 100}, {num_subinterp_workers, 3}, {num_executors, 2}, {max_threads, 10}, {max_concurrent, 1},
+        {num_workers, 1}, {max_workers, 100}, {slow_call, 10}, {slow_call, infinity}, {num_subinterp_workers, 3}, {num_executors, 2}, {max_threads, 10}, {max_concurrent, 1},
         {python, "python3"}, {paths, ["/a", <<"/b">>]}, {imports, [json, "os.path", <<"re">>]}, {preload, <<"x = 1">>},
         {env, clean}, {env, [{"A", "b"}, {<<"C">>, false}]}, {cd, "/tmp"}, {worker_timeout, 1}, {kill_grace, 10}, {drain_limit, 1},
         {stop_timeout, 1}, {ring_size, 65536}, {arena_size, 1 bsl 20}, {blob_cache, 0}, {inline_budget_us, 0}, {segments, named}, {pools, #{mine => #{num_workers => 1}}}

@@ -75,7 +75,7 @@ bindings() ->
 
 -spec servers() -> [{atom(), pid()}].
 servers() ->
-    Registered = [py_sup, py_deadline, py_exec_log, py_callback, py_context, py_logger, py_tracer],
+    Registered = [py_sup, py_deadline, py_exec_log, py_callback, py_context, py_logger, py_tracer, py_events, py_slow],
     Pools = case ets:whereis(py_pools) of undefined -> []; Table -> ets:select(Table, [{{{server, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]) end,
     [{Name, Pid} || Name <- Registered, Pid <- [whereis(Name)], is_pid(Pid)] ++ [{Name, Pid} || {Name, Pid} <- Pools].
 

@@ -23,7 +23,7 @@
 
 -record(state, {
     timer = none :: none | reference(),
-    looked = never :: never | integer(),
+    looked = never :: never | {Last :: integer(), Before :: integer()},
     %% What was reported by the last looks and may be found once more.
     seen = #{} :: #{Request :: non_neg_integer() => At :: integer()},
     %% Who asks for stacks and writes, and what waits for him.
@@ -76,28 +76,29 @@ look(#state{timer = Timer, looked = Looked, seen = Seen0} = State0) ->
             State#state{looked = never, seen = #{}};
         Limits ->
             Now = erlang:monotonic_time(millisecond),
-            Window = case Looked of never -> infinity; _ -> Now - Looked + ?SLACK end,
+            %% Two looks cover each moment: at one of them somebody may just hold the request.
+            {Last, From} = case Looked of never -> {Now, always}; {L0, Before} -> {L0, Before - ?SLACK} end,
             Workers = maps:from_list([{Id, Pool} || {Id, Pool, _, _, _} <- py_pool:workers()]),
-            Seen = maps:filter(fun(_, At) -> Looked =/= never andalso At >= Looked - ?SLACK end, Seen0),
+            Seen = maps:filter(fun(_, At) -> From =:= always orelse At >= From - ?SLACK end, Seen0),
             Found = [
                 {Request, Pool, Limit}
              || Limit <- lists:usort(maps:values(Limits)),
-                #{worker_id := Worker, id := Id} = Request <- slow(Limit, Window),
+                #{worker_id := Worker, id := Id} = Request <- slow(Limit, From, Now),
                 #{Worker := Pool} <- [Workers], #{Pool := L} <- [Limits], L =:= Limit,
                 not is_map_key(Id, Seen)
             ],
             Reported = maps:from_list([{Id, Now} || {#{id := Id}, _, _} <- Found]),
             Pause = max(?SHORTEST, min(?LONGEST, lists:min(maps:values(Limits)) div 4)),
             report(State#state{
-                timer = erlang:start_timer(Pause, self(), look), looked = Now, seen = maps:merge(Seen, Reported),
+                timer = erlang:start_timer(Pause, self(), look), looked = {Now, Last}, seen = maps:merge(Seen, Reported),
                 found = lists:sublist(State#state.found ++ Found, ?REPORTED)
             })
     end.
 
-%% Those that have come over the limit since the last look. A stream takes as long as its consumer likes.
--spec slow(pos_integer(), pos_integer() | infinity) -> [map()].
-slow(Limit, Window) ->
-    To = case Window of infinity -> infinity; _ -> Limit + Window end,
+%% Those that have come over the limit since a moment. A stream takes as long as its consumer likes.
+-spec slow(pos_integer(), integer() | always, integer()) -> [map()].
+slow(Limit, From, Now) ->
+    To = case From of always -> infinity; _ -> Limit + Now - From end,
     [Request || #{kind := Kind, of_node := false} = Request <- py_nif:oldest_requests(Limit, To, ?REPORTED), Kind =/= stream].
 
 -spec limits() -> #{atom() => pos_integer()}.

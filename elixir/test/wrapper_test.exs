@@ -30,6 +30,10 @@ defmodule Py.WrapperTest do
     defstruct [:name]
   end
 
+  defmodule Opaque do
+    defstruct []
+  end
+
   alias Fx.GenFixture
   alias Fx.GenFixture.{Annotated, Objects, Typed}
 
@@ -151,7 +155,7 @@ defmodule Py.WrapperTest do
 
   test "a struct is what its encoder says" do
     assert apply(GenFixture, :required!, [%Item{name: "tea"}, 1]) == [%{"name" => "tea"}, 1]
-    assert_raise Protocol.UndefinedError, fn -> apply(GenFixture, :required!, [~T[10:00:00], 1]) end
+    assert_raise Protocol.UndefinedError, fn -> apply(GenFixture, :required!, [%Opaque{}, 1]) end
   end
 
   test "specs are those of the annotations" do

@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture.annotated --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: 6a8854bf93d93309
-%% body: e6550b84742ef487
+%% body: 9d7cdb0cd6d56c5d
 %% @doc Python module `gen_fixture.annotated'.
 %% <pre>
 %% Annotations, postponed and not, which say the same.
@@ -59,7 +59,7 @@
 %%
 %% One of two.
 %% </pre>
-%% Source: `gen_fixture/annotated.py:86'
+%% Source: `gen_fixture/annotated.py:102'
 -spec both(integer() | binary() | {str, unicode:chardata()}) -> {ok, integer() | binary()} | {error, py:reason()}.
 both(X) ->
     both(X, [], #{}).
@@ -75,7 +75,7 @@ both(X, Kwargs, Options) ->
 %% @doc <pre>
 %% call(f: Callable, x: int) -&gt; int
 %% </pre>
-%% Source: `gen_fixture/annotated.py:58'
+%% Source: `gen_fixture/annotated.py:74'
 -spec call(py:ref(), integer()) -> {ok, integer()} | {error, py:reason()}.
 call(F, X) ->
     call(F, X, [], #{}).
@@ -87,7 +87,7 @@ call(F, X, Kwargs, Options) ->
 %% @doc <pre>
 %% either(x: int | str) -&gt; int | str
 %% </pre>
-%% Source: `gen_fixture/annotated.py:34'
+%% Source: `gen_fixture/annotated.py:50'
 -spec either(integer() | binary() | {str, unicode:chardata()}) -> {ok, integer() | binary()} | {error, py:reason()}.
 either(X) ->
     either(X, [], #{}).
@@ -103,7 +103,7 @@ either(X, Kwargs, Options) ->
 %% @doc <pre>
 %% iterate(n: int) -&gt; Iterator[int]
 %% </pre>
-%% Source: `gen_fixture/annotated.py:62'
+%% Source: `gen_fixture/annotated.py:78'
 -spec iterate(integer()) -> {ok, [term()]} | {error, py:reason()}.
 iterate(N) ->
     iterate(N, [], #{}).
@@ -115,7 +115,7 @@ iterate(N, Kwargs, Options) ->
 %% @doc <pre>
 %% mapping(x: dict[str, int], y: dict[str, Any] | None = None) -&gt; dict[str, list[int]]
 %% </pre>
-%% Source: `gen_fixture/annotated.py:50'
+%% Source: `gen_fixture/annotated.py:66'
 -spec mapping(#{binary() | atom() => integer()} | py:ref()) -> {ok, #{binary() => [integer()]}} | {error, py:reason()}.
 mapping(X) ->
     mapping(X, [], #{}).
@@ -131,7 +131,7 @@ mapping(X, Kwargs, Options) ->
 %% @doc <pre>
 %% movie(m: Movie) -&gt; Movie
 %% </pre>
-%% Source: `gen_fixture/annotated.py:66'
+%% Source: `gen_fixture/annotated.py:82'
 -spec movie(
     fx_gen_fixture_annotated:movie() | py:ref()
 ) -> {ok, fx_gen_fixture_annotated:movie()} | {error, py:reason()}.
@@ -149,7 +149,7 @@ movie(M, Kwargs, Options) ->
 %% @doc <pre>
 %% nested(x: list[dict[str, tuple[int, ...] | None]]) -&gt; int
 %% </pre>
-%% Source: `gen_fixture/annotated.py:54'
+%% Source: `gen_fixture/annotated.py:70'
 -spec nested(
     [#{binary() | atom() => tuple() | py:ref() | none} | py:ref()] | py:ref()
 ) -> {ok, integer()} | {error, py:reason()}.
@@ -167,7 +167,7 @@ nested(X, Kwargs, Options) ->
 %% @doc <pre>
 %% numbers(*values: int, **named: float) -&gt; float
 %% </pre>
-%% Source: `gen_fixture/annotated.py:78'
+%% Source: `gen_fixture/annotated.py:94'
 -spec numbers([integer()]) -> {ok, float() | nan | infinity | neg_infinity} | {error, py:reason()}.
 numbers(Values) ->
     numbers(Values, [], #{}).
@@ -183,7 +183,7 @@ numbers(Values, Kwargs, Options) ->
 %% @doc <pre>
 %% optional(x: int | None = None, y: int | str | None = None) -&gt; int | None
 %% </pre>
-%% Source: `gen_fixture/annotated.py:30'
+%% Source: `gen_fixture/annotated.py:46'
 -spec optional() -> {ok, integer() | none} | {error, py:reason()}.
 optional() ->
     optional([], #{}).
@@ -195,7 +195,7 @@ optional(Kwargs, Options) ->
 %% @doc <pre>
 %% pair(p: Pair) -&gt; Pair
 %% </pre>
-%% Source: `gen_fixture/annotated.py:70'
+%% Source: `gen_fixture/annotated.py:86'
 -spec pair(
     fx_gen_fixture_annotated_pair:t() | {integer(), number()} | py:ref()
 ) -> {ok, {integer(), float() | nan | infinity | neg_infinity}} | {error, py:reason()}.
@@ -213,7 +213,7 @@ pair(P, Kwargs, Options) ->
 %% @doc <pre>
 %% point(p: Point) -&gt; Point
 %% </pre>
-%% Source: `gen_fixture/annotated.py:74'
+%% Source: `gen_fixture/annotated.py:90'
 -spec point(py:ref()) -> {ok, py:ref()} | {error, py:reason()}.
 point(P) ->
     point(P, [], #{}).
@@ -225,7 +225,7 @@ point(P, Kwargs, Options) ->
 %% @doc <pre>
 %% scalars(a: int, b: float, c: str, d: bytes, e: bool, f: None = None) -&gt; tuple[int, float, str, bytes, bool, None]
 %% </pre>
-%% Source: `gen_fixture/annotated.py:26'
+%% Source: `gen_fixture/annotated.py:42'
 -spec scalars(
     integer(),
     number(),
@@ -251,7 +251,7 @@ scalars(A, B, C, D, E, Kwargs, Options) ->
 %% @doc <pre>
 %% sequence(x: list[int], y: Iterable[str] = ()) -&gt; list[int]
 %% </pre>
-%% Source: `gen_fixture/annotated.py:42'
+%% Source: `gen_fixture/annotated.py:58'
 -spec sequence([integer()] | py:ref()) -> {ok, [integer()]} | {error, py:reason()}.
 sequence(X) ->
     sequence(X, [], #{}).
@@ -263,7 +263,7 @@ sequence(X, Kwargs, Options) ->
 %% @doc <pre>
 %% sized(x) -&gt; int
 %% </pre>
-%% Source: `gen_fixture/annotated.py:91'
+%% Source: `gen_fixture/annotated.py:107'
 -spec sized(term()) -> {ok, integer()} | {error, py:reason()}.
 sized(X) ->
     sized(X, [], #{}).
@@ -275,7 +275,7 @@ sized(X, Kwargs, Options) ->
 %% @doc <pre>
 %% text(mode: Literal['r', 'w', 1, True, None]) -&gt; Literal['r', 'w']
 %% </pre>
-%% Source: `gen_fixture/annotated.py:38'
+%% Source: `gen_fixture/annotated.py:54'
 -spec text(binary() | r | w | 1 | true | none) -> {ok, binary()} | {error, py:reason()}.
 text(Mode) ->
     text(Mode, [], #{}).
@@ -287,7 +287,7 @@ text(Mode, Kwargs, Options) ->
 %% @doc <pre>
 %% tuples(x: tuple[int, ...], y: tuple[int, str]) -&gt; tuple[str, ...]
 %% </pre>
-%% Source: `gen_fixture/annotated.py:46'
+%% Source: `gen_fixture/annotated.py:62'
 -spec tuples(
     tuple() | py:ref(),
     {integer(), binary() | {str, unicode:chardata()}} | py:ref()

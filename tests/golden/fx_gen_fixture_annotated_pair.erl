@@ -1,12 +1,12 @@
 %% Made by `py_gen gen_fixture.annotated --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: c827845c795e9b17
-%% body: 25ff71796d0a43e6
+%% body: 36b557989f49c8c9
 %% @doc Python class `gen_fixture.annotated.Pair': `new' gives a handle, which the other functions take.
 %% <pre>
 %% Two.
 %% </pre>
 %%
-%% Source: `gen_fixture/annotated.py:12'
+%% Source: `gen_fixture/annotated.py:28'
 -module(fx_gen_fixture_annotated_pair).
 
 -compile(no_auto_import).
@@ -26,7 +26,7 @@
 %% @doc <pre>
 %% Pair(left: int, right: float = 0.5)
 %% </pre>
-%% Source: `gen_fixture/annotated.py:12'
+%% Source: `gen_fixture/annotated.py:28'
 -spec new(integer()) -> {ok, t()} | {error, py:reason()}.
 new(Left) ->
     new(Left, [], #{}).

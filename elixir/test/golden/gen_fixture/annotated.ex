@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.annotated --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: 6a8854bf93d93309
-# body: 7260adc570c26861
+# body: d8046d390db512c7
 defmodule Fx.GenFixture.Annotated do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -27,7 +27,7 @@ defmodule Fx.GenFixture.Annotated do
 
   One of two.
 
-  Source: `gen_fixture/annotated.py:86`
+  Source: `gen_fixture/annotated.py:102`
   """
   @spec both(integer() | String.t(), both_kwargs(), opts()) :: Result.t(integer() | String.t())
   def both(x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "both", [x], kw, [:times], opts)
@@ -38,7 +38,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       call(f: Callable, x: int) -> int
 
-  Source: `gen_fixture/annotated.py:58`
+  Source: `gen_fixture/annotated.py:74`
   """
   @spec call(:py.ref(), integer(), [], opts()) :: Result.t(integer())
   def call(f, x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "call", [f, x], kw, [], opts)
@@ -49,7 +49,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       either(x: int | str) -> int | str
 
-  Source: `gen_fixture/annotated.py:34`
+  Source: `gen_fixture/annotated.py:50`
   """
   @spec either(integer() | String.t(), [], opts()) :: Result.t(integer() | String.t())
   def either(x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "either", [x], kw, [], opts)
@@ -60,7 +60,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       iterate(n: int) -> Iterator[int]
 
-  Source: `gen_fixture/annotated.py:62`
+  Source: `gen_fixture/annotated.py:78`
   """
   @spec iterate!(integer(), [], Py.Options.stream()) :: Enumerable.t()
   def iterate!(n, kw \\ [], opts \\ []), do: Wrapper.stream!("gen_fixture.annotated", "iterate", [n], kw, [], opts)
@@ -70,7 +70,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       mapping(x: dict[str, int], y: dict[str, Any] | None = None) -> dict[str, list[int]]
 
-  Source: `gen_fixture/annotated.py:50`
+  Source: `gen_fixture/annotated.py:66`
   """
   @spec mapping(%{optional(String.t() | atom()) => integer()} | :py.ref(), mapping_kwargs(), opts()) ::
           Result.t(%{optional(String.t()) => [integer()]})
@@ -84,7 +84,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       movie(m: Movie) -> Movie
 
-  Source: `gen_fixture/annotated.py:66`
+  Source: `gen_fixture/annotated.py:82`
   """
   @spec movie(Fx.GenFixture.Annotated.movie() | :py.ref(), [], opts()) :: Result.t(Fx.GenFixture.Annotated.movie())
   def movie(m, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "movie", [m], kw, [], opts)
@@ -95,7 +95,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       nested(x: list[dict[str, tuple[int, ...] | None]]) -> int
 
-  Source: `gen_fixture/annotated.py:54`
+  Source: `gen_fixture/annotated.py:70`
   """
   @spec nested([%{optional(String.t() | atom()) => tuple() | :py.ref() | nil} | :py.ref()] | :py.ref(), [], opts()) ::
           Result.t(integer())
@@ -108,7 +108,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       numbers(*values: int, **named: float) -> float
 
-  Source: `gen_fixture/annotated.py:78`
+  Source: `gen_fixture/annotated.py:94`
   """
   @spec numbers([integer()], keyword(), opts()) :: Result.t(Wrapper.real())
   def numbers(values, kw \\ [], opts \\ []),
@@ -122,7 +122,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       optional(x: int | None = None, y: int | str | None = None) -> int | None
 
-  Source: `gen_fixture/annotated.py:30`
+  Source: `gen_fixture/annotated.py:46`
   """
   @spec optional(optional_kwargs(), opts()) :: Result.t(integer() | nil)
   def optional(kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "optional", [], kw, [:x, :y], opts)
@@ -133,7 +133,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       pair(p: Pair) -> Pair
 
-  Source: `gen_fixture/annotated.py:70`
+  Source: `gen_fixture/annotated.py:86`
   """
   @spec pair(Fx.GenFixture.Annotated.Pair.t() | {integer(), number()} | :py.ref(), [], opts()) ::
           Result.t({integer(), Wrapper.real()})
@@ -146,7 +146,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       point(p: Point) -> Point
 
-  Source: `gen_fixture/annotated.py:74`
+  Source: `gen_fixture/annotated.py:90`
   """
   @spec point(:py.ref(), [], opts()) :: Result.t(:py.ref())
   def point(p, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "point", [p], kw, [], opts)
@@ -159,7 +159,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       scalars(a: int, b: float, c: str, d: bytes, e: bool, f: None = None) -> tuple[int, float, str, bytes, bool, None]
 
-  Source: `gen_fixture/annotated.py:26`
+  Source: `gen_fixture/annotated.py:42`
   """
   @spec scalars(integer(), number(), String.t(), binary() | {:bytes, binary()}, boolean(), scalars_kwargs(), opts()) ::
           Result.t({integer(), Wrapper.real(), String.t(), binary(), boolean(), nil})
@@ -175,7 +175,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       sequence(x: list[int], y: Iterable[str] = ()) -> list[int]
 
-  Source: `gen_fixture/annotated.py:42`
+  Source: `gen_fixture/annotated.py:58`
   """
   @spec sequence([integer()] | :py.ref(), sequence_kwargs(), opts()) :: Result.t([integer()])
   def sequence(x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "sequence", [x], kw, [:y], opts)
@@ -186,7 +186,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       sized(x) -> int
 
-  Source: `gen_fixture/annotated.py:91`
+  Source: `gen_fixture/annotated.py:107`
   """
   @spec sized(term(), [], opts()) :: Result.t(integer())
   def sized(x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "sized", [x], kw, [], opts)
@@ -197,7 +197,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       text(mode: Literal['r', 'w', 1, True, None]) -> Literal['r', 'w']
 
-  Source: `gen_fixture/annotated.py:38`
+  Source: `gen_fixture/annotated.py:54`
   """
   @spec text(:r | String.t() | :w | 1 | true | nil, [], opts()) :: Result.t(String.t())
   def text(mode, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "text", [mode], kw, [], opts)
@@ -208,7 +208,7 @@ defmodule Fx.GenFixture.Annotated do
   @doc ~S"""
       tuples(x: tuple[int, ...], y: tuple[int, str]) -> tuple[str, ...]
 
-  Source: `gen_fixture/annotated.py:46`
+  Source: `gen_fixture/annotated.py:62`
   """
   @spec tuples(tuple() | :py.ref(), {integer(), String.t()} | :py.ref(), [], opts()) :: Result.t(tuple())
   def tuples(x, y, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.annotated", "tuples", [x, y], kw, [], opts)

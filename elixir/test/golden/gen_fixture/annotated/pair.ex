@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.annotated --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: c827845c795e9b17
-# body: 01eb9e3327be642d
+# body: fd33036d3aa92032
 defmodule Fx.GenFixture.Annotated.Pair do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -10,7 +10,7 @@ defmodule Fx.GenFixture.Annotated.Pair do
 
   Two.
 
-  Source: `gen_fixture/annotated.py:12`
+  Source: `gen_fixture/annotated.py:28`
   """
 
   @type opts :: Py.Options.call()
@@ -25,7 +25,7 @@ defmodule Fx.GenFixture.Annotated.Pair do
   @doc ~S"""
       Pair(left: int, right: float = 0.5)
 
-  Source: `gen_fixture/annotated.py:12`
+  Source: `gen_fixture/annotated.py:28`
   """
   @spec new(integer(), new_kwargs(), opts()) :: Result.t(t())
   def new(left, kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.annotated", "Pair", [left], kw, [:right], opts)

@@ -12,7 +12,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 all() ->
     [
         golden, every_python, compiles, functions, keywords, coroutines_and_generators, constants, objects, methods_of_classes, kinds_of_classes, annotated, overloads_and_stubs,
-        clashes, renames, drift, strange_files, no_docs, refused, sizes, shell
+        clashes, renames, drift, strange_files, no_docs, refused, sizes, others, shell
     ].
 
 -define(MODULES, [gen_fixture, 'gen_fixture.annotated', 'gen_fixture.objects', 'gen_fixture.typed', gen_stubbed]).
@@ -399,6 +399,25 @@ sizes(Config) ->
             ?assertEqual({Array, true}, {Array, Array < 25000});
         _ ->
             ok
+    end.
+
+%% Modules that were not written for this: named as asked, with renames that the generator proposes, they compile.
+others(Config) ->
+    Options = #{prefix => fx, out => dir(others, Config)},
+    Modules = [asyncio, builtins, 'concurrent.futures', datetime, email, itertools, math, operator, 'os.path', random, 'unittest.mock'],
+    [solve([Module], Options) || Module <- Modules],
+    Paths = filelib:wildcard(filename:join(dir(others, Config), "*.erl")),
+    [{Path, {ok, _, _}} = {Path, compile:file(Path, [binary, warnings_as_errors, report])} || Path <- Paths],
+    true = lists:member("fx_os_path.erl", [filename:basename(Path) || Path <- Paths]).
+
+solve(Modules, Options) ->
+    case py_gen:generate(Modules, Options) of
+        {ok, [_ | _]} ->
+            ok;
+        {error, Text} ->
+            {match, Lines} = re:run(unicode:characters_to_list(Text), "--rename (\\S+)=(\\S+)", [global, {capture, all_but_first, list}]),
+            %% Once is enough.
+            {ok, [_ | _]} = py_gen:generate(Modules, Options#{renames => maps:from_list([{From, To} || [From, To] <- Lines])})
     end.
 
 %% covers: py_gen:main/0

@@ -73,7 +73,7 @@ escaped(Text) ->
     lists:foldl(
         fun({From, To}, Done) -> re:replace(Done, From, To, [global, unicode, {return, binary}, multiline]) end,
         unicode:characters_to_binary(Text),
-        [{"&", "\\&amp;"}, {"<", "\\&lt;"}, {">", "\\&gt;"}, {"^(\\s*)@", "\\1\\&#64;"}, {"`", "\\&#96;"}, {"[\\x{0}-\\x{8}\\x{b}-\\x{1f}]", " "}]
+        [{"&", "\\&amp;"}, {"<", "\\&lt;"}, {">", "\\&gt;"}, {"^(\\s*)@", "\\1\\&#64;"}, {"\\{@", "{\\&#64;"}, {"`", "\\&#96;"}, {"[\\x{0}-\\x{8}\\x{b}-\\x{1f}]", " "}]
     ).
 
 comment(Text) ->

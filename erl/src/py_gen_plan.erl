@@ -78,22 +78,36 @@ modules(Descriptions, Language, Renames) ->
     end.
 
 -spec clashes([wrapper()], language()) -> [iodata()].
-clashes(Wrappers, #{reserved := Reserved}) ->
-    Modules = [{Name, Path, <<"_">>} || #{name := Name, path := Path} <- Wrappers],
-    solved(Modules, []) ++ [Line || #{items := Items} <- Wrappers, Line <- solved([{Name, Key, <<"_">>} || #{name := Name, key := Key} <- Items], Reserved)].
+clashes(Wrappers, #{reserved := Reserved, module := Module}) ->
+    Modules = [{Name, Path, fun(Suffix) -> module_suggestion(Path, Suffix, Module) end} || #{name := Name, path := Path} <- Wrappers],
+    solved(Modules, []) ++
+        [
+            Line
+         || #{items := Items} <- Wrappers,
+            Line <- solved([{Name, Key, fun(Suffix) -> function_suggestion(Name, Suffix) end} || #{name := Name, key := Key} <- Items], Reserved)
+        ].
+
+%% The name as it would be, and what the option says.
+function_suggestion(Name, Number) ->
+    Given = <<Name/binary, (binary:copy(<<"_">>, Number))/binary>>,
+    {Given, Given}.
+
+module_suggestion(Path, Number, Module) ->
+    Given = <<(lists:last(binary:split(Path, <<".">>, [global])))/binary, (integer_to_binary(Number + 1))/binary>>,
+    {Module(parent(Path, Given)), Given}.
 
 %% The first that has a name keeps it.
--spec solved([{binary(), binary(), binary()}], [binary()]) -> [iodata()].
+-spec solved([{binary(), binary(), fun((pos_integer()) -> {binary(), binary()})}], [binary()]) -> [iodata()].
 solved(Named, Reserved) ->
+    All = [Name || {Name, _, _} <- Named],
     {Lines, _} = lists:foldl(
-        fun({Name, Key, Add}, {Lines, Taken}) ->
+        fun({Name, Key, Suggest}, {Lines, Taken}) ->
             case lists:member(Name, Taken) of
                 false ->
                     {Lines, [Name | Taken]};
                 true ->
-                    All = Taken ++ [Other || {Other, _, _} <- Named],
-                    Free = free(Name, Add, All),
-                    {[["  --rename ", Key, "=", last(Free), "\n"] | Lines], [Free | Taken]}
+                    {Free, Given} = free(Suggest, 1, Taken ++ All),
+                    {[["  --rename ", Key, "=", Given, "\n"] | Lines], [Free | Taken]}
             end
         end,
         {[], Reserved},
@@ -101,14 +115,12 @@ solved(Named, Reserved) ->
     ),
     lists:reverse(Lines).
 
-free(Name, Add, Taken) ->
-    Try = <<Name/binary, Add/binary>>,
-    case lists:member(Try, Taken) of
-        true -> free(Try, Add, Taken);
-        false -> Try
+free(Suggest, Number, Taken) ->
+    {Name, Given} = Suggest(Number),
+    case lists:member(Name, Taken) of
+        true -> free(Suggest, Number + 1, Taken);
+        false -> {Name, Given}
     end.
-
-last(Name) -> lists:last(binary:split(Name, <<".">>, [global])).
 
 -spec wrappers(description(), language(), renames()) -> [wrapper()].
 wrappers(#{<<"module">> := Module, <<"target">> := Target, <<"members">> := Members} = Description, Language, Renames) ->

@@ -33,10 +33,10 @@ SPECIAL = {"__call__": "call", "__len__": "len", "__getitem__": "getitem", "__se
 def describe(target):
     """The description of a module, or of a class named with its module."""
     try:
-        module, cls = find(target)
+        module, cls, name = find(target)
         names = [cls.__qualname__] if cls else public(module)
         return {
-            "module": module.__name__,
+            "module": name,
             "target": target,
             "version": version(module),
             "doc": "" if cls else doc(module),
@@ -48,7 +48,7 @@ def describe(target):
 
 
 def find(target):
-    """The module, and the class if that is the target."""
+    """The module, the class if that is the target, and the name under which the module was found."""
     parts = target.split(".")
     for count in range(len(parts), 0, -1):
         name = ".".join(parts[:count])
@@ -60,11 +60,11 @@ def find(target):
                 raise
             continue
         if count == len(parts):
-            return module, None
+            return module, None, name
         found = functools.reduce(getattr, parts[count:], module)
         if not isinstance(found, type):
             raise TypeError(f"{target} is no module and no class")
-        return module, found
+        return module, found, name
     raise ModuleNotFoundError(f"No module named {target!r}")
 
 
@@ -102,8 +102,8 @@ def public(module):
     def ours(name, value):
         home = getattr(value, "__module__", None)
         if isinstance(value, type) or callable(value):
-            # A package shows what its own modules define.
-            return home == module.__name__ or home is None or hasattr(module, "__path__") and home.partition(".")[0] == top
+            # A package shows what its own modules define, a module what its own extension does.
+            return home in (module.__name__, f"_{module.__name__}", None) or hasattr(module, "__path__") and home.partition(".")[0] == top
         return type(value) in DATA and (assigned is None or name in assigned)
 
     return sorted(name for name, value in vars(module).items() if not name.startswith("_") and ours(name, value))
@@ -111,8 +111,10 @@ def public(module):
 
 def member(module, name):
     """Descriptions of a name of a module: one or none."""
-    value = functools.reduce(getattr, name.split("."), module)
-    if isinstance(value, types.ModuleType) or name in ("__version__", "annotations") or typing_only(value):
+    missing = object()
+    value = functools.reduce(lambda of, part: getattr(of, part, missing), name.split("."), module)
+    # A package may list submodules that are not imported.
+    if value is missing or isinstance(value, types.ModuleType) or name in ("__version__", "annotations") or typing_only(value):
         return []
     if isinstance(value, type):
         if issubclass(value, BaseException):

@@ -43,8 +43,7 @@ defmodule Py.Wrapper.Emit do
     aliases = for alias <- ~w(Result Wrapper), body =~ ~r/(?<![.\w])#{alias}\./, do: alias
     doc = moduledoc(wrapper, docs?)
     # The functions may be called as those of Kernel are.
-    used =
-      for {mark, import} <- [{"def ", "def: 2"}, {"~S\"\"\"", "sigil_S: 2"}], body =~ mark or doc =~ mark, do: import
+    used = for {true, import} <- [{items != [], "def: 2"}, {doc <> body =~ "~S\"\"\"", "sigil_S: 2"}], do: import
 
     """
     defmodule #{name} do

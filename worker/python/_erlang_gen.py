@@ -171,7 +171,7 @@ def source(thing, module):
         return short
     code = getattr(inspect.unwrap(thing), "__code__", None)
     try:
-        line = code.co_firstlineno if code else inspect.getsourcelines(thing)[1]
+        line = code.co_firstlineno if isinstance(code, types.CodeType) else inspect.getsourcelines(thing)[1]
     except (OSError, TypeError):
         return short
     return f"{short}:{line}"
@@ -415,6 +415,9 @@ def constructor(cls, name, home, shape):
         params = [param("value", "only", None, None)]
         return dict(function_like(cls, name, params), **called)
     params, _ = signature(cls, cls.__module__, 0)
+    # Of object, which versions describe differently.
+    if type(cls) is type and cls.__init__ is object.__init__ and cls.__new__ is object.__new__:
+        params = []
     told = []
     for way in ("__init__", "__new__"):
         where, nodes = stubs.definitions(home, f"{cls.__qualname__}.{way}")

@@ -106,6 +106,8 @@ functions(_Config) ->
     {ok, [1, 1, [], 2, 4, #{}]} = fx_gen_fixture:everything(1, [], [{c, 2}], #{}),
     {ok, [1, 5, [6], 2, 3, #{<<"e">> := 7}]} = fx_gen_fixture:everything(1, [6], [{b, 5}, {c, 2}, {d, 3}, {e, 7}], #{}),
     {ok, [1, 2, 3, 4, 5, 6]} = fx_gen_fixture:names(1, 2, 3, 4, 5, [{'when', 6}], #{}),
+    {ok, [1, 2, [3], 5, 4]} = fx_gen_fixture:hidden(1, [3], [{'_b', 2}, {'_c', 5}], #{}),
+    {error, {badarg, {keyword, <<"_d">>, _}}} = fx_gen_fixture:hidden(1, [], [{'_c', 5}, {'_d', 2}], #{}),
     {ok, <<"2020">>} = fx_gen_fixture:formatted([<<"%Y">>, {2020, 1, 1, 0, 0, 0, 0, 1, 0}]),
     {error, {'TypeError', _}} = fx_gen_fixture:formatted([], [{x, 1}], #{}),
     {ok, <<"\"\"\"">>} = fx_gen_fixture:quoted(),

@@ -62,6 +62,7 @@ defmodule Py.WrapperTest do
     assert apply(GenFixture, :anything!, [[x: 1, end: 2]]) == %{"x" => 1, "end" => 2}
     assert apply(GenFixture, :everything!, [1, [6], [b: 5, c: 2, d: 3, e: 7]]) == [1, 5, [6], 2, 3, %{"e" => 7}]
     assert apply(GenFixture, :names!, [1, 2, 3, 4, 5, [when: 6]]) == [1, 2, 3, 4, 5, 6]
+    assert apply(GenFixture, :hidden!, [1, [3], [_b: 2, _c: 5]]) == [1, 2, [3], 5, 4]
     assert apply(GenFixture, :formatted!, [["%Y", {2020, 1, 1, 0, 0, 0, 0, 1, 0}]]) == "2020"
     assert apply(GenFixture, :quoted!, []) == ~S(""")
     assert apply(GenFixture, :shout!, ["ho"]) == "HO!"

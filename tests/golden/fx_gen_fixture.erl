@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture --prefix fx` (1) from gen_fixture; not to be edited.
-%% surface: 5ec142a82fddbd9a
-%% body: a16bfd7c39199787
+%% surface: c00f081c7e4a992a
+%% body: 3a61a96d44a00919
 %% @doc Python module `gen_fixture'.
 %% <pre>
 %% Every shape of function that wrappers are made of.
@@ -25,6 +25,7 @@
 -export([everything/4]).
 -export([fails/0, fails/2]).
 -export([formatted/1, formatted/3]).
+-export([hidden/4]).
 -export([keyword_only/2]).
 -export([later/1, later/3]).
 -export([managed/1, managed/3]).
@@ -196,6 +197,16 @@ formatted(Args) ->
 -spec formatted([term()], py:kwargs(), py:options()) -> py:result().
 formatted(Args, Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture">>, <<"formatted">>, Args, Kwargs, any, Options).
+
+%% @doc <pre>
+%% hidden(a, _b=1, *rest, _c, _d=4)
+%%
+%% Private parameters, without some of which others cannot be given.
+%% </pre>
+%% Source: `gen_fixture/__init__.py:114'
+-spec hidden(term(), [term()], py:kwargs(), py:options()) -> py:result().
+hidden(A, Rest, Kwargs, Options) ->
+    py_wrapper:call(<<"gen_fixture">>, <<"hidden">>, [A], Kwargs, #{names => ['_b', '_c'], needed => ['_c'], by_position => ['_b'], rest => Rest}, Options).
 
 %% @doc <pre>
 %% keyword_only(*, key, other=None)

@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture --prefix Fx` (1) from gen_fixture; not to be edited.
-# surface: 5ec142a82fddbd9a
-# body: 736b260c692ef3e8
+# surface: c00f081c7e4a992a
+# body: f43a92552f2978b8
 defmodule Fx.GenFixture do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -172,6 +172,28 @@ defmodule Fx.GenFixture do
 
   @spec formatted!(list(), keyword(), opts()) :: term()
   def formatted!(args, kw \\ [], opts \\ []), do: Result.value!(formatted(args, kw, opts))
+
+  @doc ~S"""
+      hidden(a, _b=1, *rest, _c, _d=4)
+
+  Private parameters, without some of which others cannot be given.
+
+  Source: `gen_fixture/__init__.py:114`
+  """
+  @spec hidden(term(), list(), keyword(), opts()) :: Result.t()
+  def hidden(a, rest, kw, opts \\ []),
+    do:
+      Wrapper.call(
+        "gen_fixture",
+        "hidden",
+        [a],
+        kw,
+        %{names: [:_b, :_c], needed: [:_c], by_position: [:_b], rest: rest},
+        opts
+      )
+
+  @spec hidden!(term(), list(), keyword(), opts()) :: term()
+  def hidden!(a, rest, kw, opts \\ []), do: Result.value!(hidden(a, rest, kw, opts))
 
   @doc ~S"""
       keyword_only(*, key, other=None)

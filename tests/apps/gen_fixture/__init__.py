@@ -8,7 +8,7 @@ import functools
 from time import strftime as formatted
 
 __all__ = [
-    "LIMIT", "LETTERS", "FixtureError", "Shout", "acount", "anything", "cached", "count", "defaults", "endless", "everything", "fails", "formatted", "keyword_only",
+    "LIMIT", "LETTERS", "FixtureError", "Shout", "acount", "anything", "cached", "count", "defaults", "endless", "everything", "fails", "formatted", "hidden", "keyword_only",
     "later", "managed", "names", "positional", "quoted", "required", "star", "star_after_default",
 ]  # fmt: skip
 
@@ -109,3 +109,8 @@ async def acount(n):
     """An asynchronous generator."""
     for i in range(n):
         yield i
+
+
+def hidden(a, _b=1, *rest, _c, _d=4):
+    """Private parameters, without some of which others cannot be given."""
+    return [a, _b, list(rest), _c, _d]

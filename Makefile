@@ -53,7 +53,7 @@ native:
 	install -C $(TARGET)/$$tag/release/libpy_core.so priv/py_core.$$tag.so || exit 1; \
 	done
 	@install -C -m 644 worker/python/make_venv.py worker/python/describe.py priv
-	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py priv/python
+	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py worker/python/_erlang_gen*.py priv/python
 
 lint:
 	@.ci/setup lint

@@ -28,7 +28,8 @@ defmodule Py.MixProject do
   defp gen_api(args) do
     Mix.Task.run("deps.loadpaths")
     gen = Path.join(__DIR__, "gen")
-    {:ok, _, _} = Kernel.ParallelCompiler.require(Path.wildcard(Path.join(gen, "*.ex")))
+    drift = Path.join(__DIR__, "lib/py/gen/drift.ex")
+    {:ok, _, _} = Kernel.ParallelCompiler.require([drift | Path.wildcard(Path.join(gen, "*.ex"))])
     # By its name at run time, for it is not there when this file is compiled.
     apply(:"Elixir.Py.Gen.Api", :main, [args, __DIR__, @version])
   end

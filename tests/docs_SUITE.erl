@@ -26,6 +26,7 @@ pages() ->
         {streams, "docs/streams.md"},
         {callbacks, "docs/callbacks.md"},
         {contexts, "docs/contexts-and-state.md"},
+        {wrappers, "docs/wrappers.md"},
         {environments, "docs/environments.md"},
         {observability, "docs/observability.md"},
         {reliability, "docs/reliability.md"},
@@ -61,6 +62,7 @@ async(Config) -> page(async, Config).
 streams(Config) -> page(streams, Config).
 callbacks(Config) -> page(callbacks, Config).
 contexts(Config) -> page(contexts, Config).
+wrappers(Config) -> page(wrappers, Config).
 environments(Config) -> page(environments, Config).
 observability(Config) -> page(observability, Config).
 reliability(Config) -> page(reliability, Config).

@@ -206,7 +206,7 @@ path_of_worker(_) ->
     {ok, Path} = py:eval(<<"__import__('sys').path">>),
     {ok, Plain} = py:eval(<<"__import__('ast').literal_eval(__import__('subprocess').check_output([__import__('sys').executable, '-c', 'import sys; print(sys.path[1:])'], text=True))">>),
     ?assertEqual(Plain, lists:droplast(Path)),
-    {ok, [<<"_erlang_venv.py">>, <<"erlang.py">>]} = py:eval(<<"sorted(f for f in __import__('os').listdir(__import__('sys').path[-1]) if f.endswith('.py'))">>).
+    {ok, [<<"_erlang_gen.py">>, <<"_erlang_gen_functions.py">>, <<"_erlang_gen_stubs.py">>, <<"_erlang_gen_types.py">>, <<"_erlang_venv.py">>, <<"erlang.py">>]} = py:eval(<<"sorted(f for f in __import__('os').listdir(__import__('sys').path[-1]) if f.endswith('.py'))">>).
 
 %% In the worker itself the stub is never seen.
 import_in_worker(_) ->

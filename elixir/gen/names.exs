@@ -201,7 +201,12 @@
     {{:py_state, :incr}, {:py, :state_incr}},
     {{:py_state, :decr}, {:py, :state_decr}}
   ],
-  left_out: [{{:py_unified_bench, :run_all}, "the benchmark of this repository"}],
+  left_out: [
+    {{:py_unified_bench, :run_all}, "the benchmark of this repository"},
+    {{:py_gen, :generate}, "writes Erlang; mix py.gen writes Elixir"},
+    {{:py_gen, :check}, "of Erlang"},
+    {{:py_gen, :main}, "of Erlang"}
+  ],
   # The types of Py.Options, by the modules that define the options.
   options: %{
     py_options: :call,

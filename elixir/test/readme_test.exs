@@ -3,11 +3,22 @@ defmodule Py.ReadmeTest do
 
   @readme Path.expand("../README.md", __DIR__)
 
-  test "the code blocks of README.md, one after another in one session" do
+  @tag :tmp_dir
+  test "the code blocks of README.md, one after another in one session", %{tmp_dir: dir} do
     blocks = Regex.scan(~r/^```elixir\n(.*?)^```$/ms, File.read!(@readme), capture: :all_but_first)
     # The first is the dependency, which the packaging tests try.
     assert [["{:py, git: " <> _] | blocks] = blocks
     assert length(blocks) > 8
+
+    # As the guide has it before its code uses them.
+    Mix.shell(Mix.Shell.Quiet)
+    on_exit(fn -> Mix.shell(Mix.Shell.IO) end)
+
+    [[command]] =
+      Regex.scan(~r/^mix py.gen (.*) my_pkg.sub(?= --prefix)/m, File.read!(@readme), capture: :all_but_first)
+
+    Mix.Tasks.Py.Gen.run(String.split(command) ++ ["--prefix", "MyApp.Py", "--out", dir])
+    {:ok, _, []} = [dir, "**/*.ex"] |> Path.join() |> Path.wildcard() |> Kernel.ParallelCompiler.compile()
 
     Enum.reduce(blocks, {[], __ENV__}, fn [code], {binding, env} ->
       {_, binding, env} = Code.eval_quoted_with_env(Code.string_to_quoted!(code), binding, env)

@@ -69,6 +69,7 @@ defmodule Py.Error do
   defp text(:no_workers_available), do: "no worker can be spared, or none of the pool stays up; see Py.Pool.stats/1"
   defp text({:overloaded, current, max}), do: "#{inspect(current)} requests are in flight, of #{inspect(max)} at most"
   defp text({:worker_down, why}), do: "the worker died: #{inspect(why)}"
+  defp text({:badarg, {:keyword, _name, text}}), do: text
   defp text({:badarg, what}), do: "an argument of the wrong kind: #{inspect(what)}"
   defp text({:bad_option, key}), do: "no such option, or a wrong value: #{inspect(key)}"
   defp text({:unsupported_term, term}), do: "no counterpart in Python: #{inspect(term)}"

@@ -23,7 +23,9 @@ defmodule Py.Lazy do
   end
 
   # Items are messages to the process that starts the stream, which is the one that consumes it.
-  defp lazy(start) do
+  @doc false
+  @spec lazy((() -> reference())) :: Enumerable.t()
+  def lazy(start) do
     Stream.resource(
       start,
       fn ref ->

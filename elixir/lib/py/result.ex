@@ -3,7 +3,8 @@ defmodule Py.Result do
   What functions return: `{:ok, value}` or `{:error, %Py.Error{}}`.
   """
 
-  @type t :: {:ok, term()} | {:error, Py.Error.t()}
+  @type t :: t(term())
+  @type t(value) :: {:ok, value} | {:error, Py.Error.t()}
 
   @doc false
   @spec wrap(result) :: result | {:error, Py.Error.t()} when result: term()

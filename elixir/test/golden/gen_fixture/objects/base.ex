@@ -1,0 +1,52 @@
+# Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
+# surface: d38b4ef2ec6235b4
+# body: 8979e874627c3d03
+defmodule Fx.GenFixture.Objects.Base do
+  import Kernel, only: [@: 1, def: 2, sigil_S: 2]
+  alias Py.{Result, Wrapper}
+
+  @moduledoc ~S"""
+  Python class `gen_fixture.objects.Base`: `new` gives a handle, which the other functions take.
+
+  What others extend.
+
+  Source: `gen_fixture/objects.py:13`
+  """
+
+  @type opts :: Py.Options.call()
+
+  @type t :: :py.ref()
+
+  @doc ~S"""
+      Base()
+
+  Source: `gen_fixture/objects.py:13`
+  """
+  @spec new([], opts()) :: Result.t(t())
+  def new(kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Base", [], kw, [], opts)
+
+  @spec new!([], opts()) :: t()
+  def new!(kw \\ [], opts \\ []), do: Result.value!(new(kw, opts))
+
+  @doc ~S"""
+      inherited()
+
+  Source: `gen_fixture/objects.py:16`
+  """
+  @spec inherited(t(), [], opts()) :: Result.t()
+  def inherited(self, kw \\ [], opts \\ []), do: Wrapper.method(self, "inherited", [], kw, [], opts)
+
+  @spec inherited!(t(), [], opts()) :: term()
+  def inherited!(self, kw \\ [], opts \\ []), do: Result.value!(inherited(self, kw, opts))
+
+  @doc ~S"""
+      overridden()
+
+  Source: `gen_fixture/objects.py:19`
+  """
+  @spec overridden(t(), [], opts()) :: Result.t()
+  def overridden(self, kw \\ [], opts \\ []), do: Wrapper.method(self, "overridden", [], kw, [], opts)
+
+  @spec overridden!(t(), [], opts()) :: term()
+  def overridden!(self, kw \\ [], opts \\ []), do: Result.value!(overridden(self, kw, opts))
+end

@@ -7,7 +7,7 @@ export PYO3_NO_PYTHON = 1
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
 
-.PHONY: run doctor test build native cargo dist lint fmt bench soak loom fuzz fuzz-asan docs clean
+.PHONY: run doctor test build native cargo dist lint fmt bench soak loom fuzz fuzz-asan docs chunks clean
 
 run: build
 	$(ERL) -eval 'py_demo:main(), halt().'
@@ -107,6 +107,12 @@ docs:
 	python3 tests/coverage.py --write
 	cargo doc --locked --no-deps --workspace --document-private-items
 	rebar3 edoc
+	$(MAKE) --no-print-directory chunks
+
+# What h(py) in a shell and documentation tools read, doc/chunks.
+chunks:
+	@erl -noshell -eval 'ok = edoc:files(filelib:wildcard("erl/src/*.erl"), \
+	[{dir, "doc"}, {doclet, edoc_doclet_chunks}, {layout, edoc_layout_chunks}, preprocess]), halt().'
 
 clean:
 	rm -rf _build priv doc target

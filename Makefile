@@ -111,8 +111,7 @@ docs:
 
 # What h(py) in a shell and documentation tools read, doc/chunks.
 chunks:
-	@erl -noshell -eval 'ok = edoc:files(filelib:wildcard("erl/src/*.erl"), \
-	[{dir, "doc"}, {doclet, edoc_doclet_chunks}, {layout, edoc_layout_chunks}, preprocess]), halt().'
+	@erl -noshell -eval 'ok = edoc:files(filelib:wildcard("erl/src/*.erl"), [{dir, "doc"}, {doclet, edoc_doclet_chunks}, {layout, edoc_layout_chunks}, preprocess]), halt().'
 
 clean:
 	rm -rf _build priv doc target

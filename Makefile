@@ -7,7 +7,7 @@ export PYO3_NO_PYTHON = 1
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 ERL = erl -noshell -pa _build/default/lib/*/ebin
 
-.PHONY: run doctor test build native lint fmt bench soak loom fuzz fuzz-asan docs clean
+.PHONY: run doctor test build native cargo dist lint fmt bench soak loom fuzz fuzz-asan docs chunks clean
 
 run: build
 	$(ERL) -eval 'py_demo:main(), halt().'
@@ -37,10 +37,19 @@ export FREE_THREADED_TAG = import sys, sysconfig; v = sys.version_info[:2]; \
 native:
 	@case "`uname -sm`" in "Linux x86_64" | "Linux aarch64") ;; \
 	*) echo "could not build erlang_python: it needs Linux on x86_64 or aarch64, this is `uname -sm`" >&2; exit 1 ;; esac
-	@command -v cargo >/dev/null || { \
-	echo "could not build erlang_python: no cargo on PATH; install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
-	cargo build --release --locked -p py_nif -p py_core -p py_host
+	@native/prebuilt; case $$? in 0) ;; 1) $(MAKE) --no-print-directory cargo ;; *) exit 1 ;; esac
 	@mkdir -p priv/python
+	@install -C -m 644 worker/python/make_venv.py worker/python/describe.py priv
+	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py worker/python/_erlang_gen*.py priv/python
+
+# The native parts from source; cargo decides what there is to do.
+cargo:
+	@command -v cargo >/dev/null || { \
+	echo "could not build erlang_python: no cargo on PATH; install Rust 1.91 or later (https://rustup.rs)," \
+	"or name prebuilt native parts by PY_PREBUILT" >&2; exit 1; }
+	@test -e $(TARGET)/release/libpy_nif.so || echo "native parts: building them from source, which takes a minute or two the first time"
+	cargo build --release --locked -p py_nif -p py_core -p py_host
+	@mkdir -p priv
 	@install -C $(TARGET)/release/libpy_nif.so priv/py_nif.so
 	@install -C $(TARGET)/release/libpy_core.so priv/py_core.so
 	@install -C $(TARGET)/release/py_host priv/py_host
@@ -52,8 +61,12 @@ native:
 	cargo build --release --locked -p py_core --features free-threaded --target-dir $(TARGET)/$$tag || exit 1; \
 	install -C $(TARGET)/$$tag/release/libpy_core.so priv/py_core.$$tag.so || exit 1; \
 	done
-	@install -C -m 644 worker/python/make_venv.py worker/python/describe.py priv
-	@install -C -m 644 worker/python/erlang.py worker/python/erlang.pyi worker/python/_erlang_venv.py worker/python/_erlang_gen*.py priv/python
+
+# A tarball of the native parts, for machines without Rust.
+dist:
+	@rm -f priv/prebuilt.* priv/py_core.*.so
+	@$(MAKE) --no-print-directory cargo
+	@native/dist
 
 lint:
 	@.ci/setup lint
@@ -94,6 +107,11 @@ docs:
 	python3 tests/coverage.py --write
 	cargo doc --locked --no-deps --workspace --document-private-items
 	rebar3 edoc
+	$(MAKE) --no-print-directory chunks
+
+# What h(py) in a shell and documentation tools read, doc/chunks.
+chunks:
+	@erl -noshell -eval 'ok = edoc:files(filelib:wildcard("erl/src/*.erl"), [{dir, "doc"}, {doclet, edoc_doclet_chunks}, {layout, edoc_layout_chunks}, preprocess]), halt().'
 
 clean:
 	rm -rf _build priv doc target

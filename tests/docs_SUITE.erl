@@ -32,7 +32,9 @@ pages() ->
         {reliability, "docs/reliability.md"},
         {sandbox, "docs/sandbox.md"},
         {asgi_wsgi, "docs/asgi-wsgi.md"},
-        {migrating, "docs/migrating.md"}
+        {migrating, "docs/migrating.md"},
+        {cookbook, "docs/cookbook.md"},
+        {faq, "docs/faq.md"}
     ].
 
 init_per_suite(Config) ->
@@ -73,6 +75,13 @@ sandbox(Config) ->
     end.
 asgi_wsgi(Config) -> page(asgi_wsgi, Config).
 migrating(Config) -> page(migrating, Config).
+cookbook(Config) ->
+    Python = py_test:python_with_packages(py_test:version(py_test:python())),
+    case filelib:is_regular(Python) of
+        true -> page(cookbook, Config, [{python, Python}]);
+        false -> {skip, "no packages: run `.ci/setup test', which needs the network"}
+    end.
+faq(Config) -> page(faq, Config).
 
 %% No page with code is forgotten.
 every_page(Config) ->
@@ -144,16 +153,19 @@ elixir(Elixir, File, Blocks, Config) ->
 %% A page.
 
 page(Case, Config) ->
+    page(Case, Config, []).
+
+page(Case, Config, Env) ->
     File = proplists:get_value(Case, pages()),
     ok = file:set_cwd(?config(dir, Config)),
-    start(Config),
+    start(Config, Env),
     Blocks = blocks(File, Config),
     Session = #{bindings => erl_eval:new_bindings(), output => "", config => Config},
     _ = lists:foldl(fun block/2, Session, Blocks),
     {comment, io_lib:format("~b blocks", [length(Blocks)])}.
 
-start(Config) ->
-    ok = py_test:start([{paths, [?config(dir, Config)]}, {max_workers, 8}]).
+start(Config, Env) ->
+    ok = py_test:start([{paths, [?config(dir, Config)]}, {max_workers, 8} | Env]).
 
 -spec block({binary(), binary()}, map()) -> map().
 block({<<"erlang">>, <<"-module(", _/binary>> = Text}, #{config := Config} = Session) ->
@@ -222,7 +234,7 @@ configured(Env, Config) ->
     ok = py_test:start(Env),
     {ok, 4.0} = py:call(math, sqrt, [16]),
     ok = application:stop(erlang_python),
-    start(Config).
+    start(Config, []).
 
 %% What a function returns, after what it prints.
 printed(Fun) ->

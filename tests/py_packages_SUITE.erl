@@ -25,7 +25,7 @@ end_per_suite(_Config) ->
 
 init_per_group(Group, Config) ->
     Version = version(Group),
-    Python = installed(Version),
+    Python = py_test:python_with_packages(Version),
     case {Group =/= default andalso Version =:= version(default), filelib:is_regular(Python)} of
         {true, _} ->
             {skip, "the same as the default Python"};
@@ -43,13 +43,9 @@ init_per_group(Group, Config) ->
 end_per_group(_Group, _Config) ->
     ok = py_pool:stop_pool(packages).
 
-version(default) -> string:trim(os:cmd(py_test:python() ++ " -c 'import platform; print(platform.python_version())'"));
+version(default) -> py_test:version(py_test:python());
 version(oldest) -> element(1, hd(py_test:pythons()));
 version(newest) -> element(1, lists:last(py_test:pythons())).
-
-installed(Version) ->
-    Root = string:trim(os:cmd("cd -P " ++ filename:join(code:priv_dir(erlang_python), "..") ++ " && pwd")),
-    filename:join([Root, "_build", "packages", Version, "bin", "python"]).
 
 needs(scales) -> [numpy];
 needs(arrays) -> [numpy];

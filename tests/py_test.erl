@@ -2,7 +2,7 @@
 -module(py_test).
 
 -export([start/0, start/1, stop/0, restart/1, settled/0, clear_env/0, apps/0]).
--export([landlock/0, until/1, until/2, timed/1, parallel_within/4, python/0, pythons/0, define/1]).
+-export([landlock/0, until/1, until/2, timed/1, parallel_within/4, python/0, pythons/0, version/1, python_with_packages/1, define/1]).
 -export([os_pids/0, os_pids/1, alive/1, whole/1, kill/2, mailbox/0, ticks/1]).
 -export([peer/1, peer_stop/1]).
 
@@ -23,6 +23,14 @@ pythons() ->
     Find = filename:join(code:priv_dir(erlang_python), "../tests/pythons.sh"),
     Lines = string:lexemes(os:cmd(". " ++ Find ++ "; versions_of_python " ++ python()), "\n"),
     [{Version, Path} || Line <- Lines, [Version, Path] <- [string:split(Line, " ")]].
+
+version(Python) ->
+    string:trim(os:cmd(Python ++ " -c 'import platform; print(platform.python_version())'")).
+
+%% Where `.ci/setup test' puts an interpreter with the packages of tests/requirements-packages.txt.
+python_with_packages(Version) ->
+    Root = string:trim(os:cmd("cd -P " ++ filename:join(code:priv_dir(erlang_python), "..") ++ " && pwd")),
+    filename:join([Root, "_build", "packages", Version, "bin", "python"]).
 
 %% PY_TEST_SANDBOX is a value of option sandbox, for running other suites inside one: `true', `#{read => all}'.
 sandbox() ->

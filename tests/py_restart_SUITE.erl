@@ -213,7 +213,7 @@ never_whole(Config) ->
         "import os, threading, time\n",
         "try:\n",
         "    os.close(os.open('", Taken, "', os.O_CREAT | os.O_EXCL))\n",
-        "    while not os.path.exists('", Ends, "') or os.path.getsize('", Ends, "') < 4:\n",
+        "    while not os.path.exists('", Ends, "') or os.path.getsize('", Ends, "') < 8:\n",
         "        time.sleep(0.01)\n",
         "except FileExistsError:\n",
         "    def end():\n",

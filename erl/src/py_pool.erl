@@ -423,7 +423,7 @@ not_started(Text, #state{name = Name, ready_waiters = Waiters, starting = Starti
 %% A worker that starts and ends again and again, without having served anybody, has not started.
 -spec give_up(#state{}) -> #state{}.
 give_up(#state{name = Name} = State) ->
-    case [{Id, Error} || {Id, _, _, _, #{state := down, failures := F, last_error := Error}} <- present(State), F >= ?FAILURES] of
+    case [{Id, Error} || {Id, _, _, _, #{state := S, failures := F, last_error := Error}} <- present(State), S =/= ready, F >= ?FAILURES] of
         [] -> State;
         [{Id, Error} | _] -> not_started(lists:flatten(io_lib:format("worker ~b of pool ~ts does not stay up: ~ts", [Id, Name, Error])), State)
     end.

@@ -34,7 +34,6 @@
 -define(LEAVE_LOOK, 50).
 %% A worker that is over `max_rss' once it has started would be replaced by another such one.
 -define(LEAST_LIFE, 2000).
--define(EXIT_STATUS_PATIENCE, 500).
 
 -record(data, {
     id :: non_neg_integer(),
@@ -542,7 +541,7 @@ again(Reason, #data{pool = Pool, failures = Failures, stuck = Stuck} = Data0) ->
     ok = publish(down, Data),
     ok = py_pool:notify(Pool, down),
     Stale = [{{timeout, {Name, R}}, cancel} || R <- maps:keys(Stuck), Name <- [grace, abandon]],
-    Status = [{{timeout, {exit, P}}, ?EXIT_STATUS_PATIENCE, over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
+    Status = [{{timeout, {exit, P}}, py_worker_exit:patience(), over} || P <- maps:keys(Data#data.exits), P =:= Data0#data.port],
     {next_state, down, Data, [{state_timeout, py_worker_launch:backoff(Failures), start}, {{timeout, ping}, cancel}, {{timeout, due}, cancel} | Stale ++ Status]}.
 
 -spec dropped(atom(), #data{}) -> #data{}.
@@ -570,6 +569,7 @@ terminate(Reason, _State, #data{worker = Worker, id = Id} = Data) ->
         true when Worker =/= undefined -> stop_worker(Data);
         _ -> ok = kill(killed, Data)
     end,
+    ok = py_worker_exit:hear_out(name(Data), Data#data.exits),
     case Reason of normal -> py_pool:forget_worker(Id); _ -> ok end.
 
 -spec stop_worker(#data{}) -> ok.

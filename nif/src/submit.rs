@@ -5,7 +5,7 @@
 //! waits, and nothing large is copied on a normal scheduler.
 
 use crate::beam::{self, EnvPtr, Raw, atoms};
-use crate::cancel::{PENDING, Pending};
+use crate::cancel::{self, PENDING, Pending};
 use crate::extent::{Payload, PlaceError};
 use crate::incarnation::{
     CLOSED, DOWN, Incarnation, RING_HEAD, STARTING, UP, WORKER, cell_parts, down_reason, worker_down,
@@ -20,7 +20,7 @@ use crate::target::{Follow, Target, follow};
 use crate::term::{self, Encoded, Inline};
 use crate::wait::{TICKET, Ticket};
 use crate::watch::Patience;
-use crate::{callback, estimate, inbox, semaphore, undecoded, watch};
+use crate::{callback, estimate, inbox, reader, semaphore, undecoded, watch};
 use shm_proto::arbiter::Side;
 use shm_proto::cell::CELL_PAYLOAD;
 use shm_proto::entry::State;
@@ -346,8 +346,15 @@ impl Submission<'_> {
                 }
                 if worker.state() == DOWN {
                     // Teardown may have passed the entry before it was published.
-                    self.undo(worker, entry);
-                    return Err(Missed::Failed(beam::error(self.env, down_reason(self.env, worker))));
+                    if watched {
+                        self.undo(worker, entry);
+                        return Err(Missed::Failed(beam::error(self.env, down_reason(self.env, worker))));
+                    }
+                    // Items of a stream may be in the caller's mailbox already, so that the error has to follow them.
+                    // SAFETY: we won the entry back.
+                    reader::send_error(self.env, unsafe { entry.body() }, &|env| down_reason(env, worker));
+                    cancel::release(self.env, entry, Some(worker), false);
+                    return Ok(pending);
                 }
                 let state = if watched { State::Watched } else { State::Live };
                 let _ = entry.word.transition(generation, State::Moving, state);

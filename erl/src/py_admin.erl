@@ -1,7 +1,7 @@
 %% @doc Care of the interpreters: reload, memory, garbage collection, tracing of allocations.
 -module(py_admin).
 
--export([reload/2, memory_stats/1, gc/0, gc/1, tracemalloc_start/1, tracemalloc_stop/0, rss/1]).
+-export([reload/2, memory_stats/1, gc/0, gc/1, tracemalloc_start/1, tracemalloc_stop/0]).
 
 -export_type([memory/0]).
 
@@ -71,7 +71,7 @@ chosen(Name) ->
 
 -spec memory_of(py_everywhere:answer(), undefined | pos_integer()) -> map().
 memory_of({Id, Pool, Answer}, OsPid) ->
-    Worker = #{id => Id, pool => Pool, os_pid => OsPid, rss => rss(OsPid)},
+    Worker = #{id => Id, pool => Pool, os_pid => OsPid, rss => py_proc:rss(OsPid)},
     case Answer of
         {ok, Figures} -> maps:merge(Worker, figures(Figures));
         {error, Reason} -> Worker#{error => Reason}
@@ -157,21 +157,6 @@ tracemalloc_start(_) ->
 -spec tracemalloc_stop() -> ok | py_everywhere:failure().
 tracemalloc_stop() ->
     py_exec_log:unset(tracemalloc, ?TIMEOUT).
-
-%% @private Resident memory of a process in bytes; 0 for one that is gone.
--spec rss(undefined | pos_integer()) -> non_neg_integer().
-rss(undefined) ->
-    0;
-rss(OsPid) ->
-    case file:read_file("/proc/" ++ integer_to_list(OsPid) ++ "/status") of
-        {ok, Status} ->
-            case re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, binary}]) of
-                {match, [KiB]} -> binary_to_integer(KiB) * 1024;
-                nomatch -> 0
-            end;
-        {error, _} ->
-            0
-    end.
 
 -spec everywhere(py_nif:request(), timeout(), py_everywhere:scope()) -> {ok, [py_everywhere:answer()]} | {error, py:reason()}.
 everywhere(Request, Timeout, Scope) ->

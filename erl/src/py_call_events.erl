@@ -5,20 +5,18 @@
 
 %% @doc Tells of a synchronous request; gives its answer back.
 -spec failed(Answer, py_nif:target(), py_nif:request()) -> Answer when Answer :: {error, term()}.
-failed({error, Reason} = Answer, Target, Request) ->
-    Name = name(Reason),
-    ok = case py_events:wanted(Name) of
-        true -> py_events:emit(Name, measured(Reason), maps:merge(where(Target), (what(Request))#{reason => Reason, caller => self()}));
-        false -> ok
-    end,
-    Answer.
+failed(Answer, Target, Request) ->
+    tell(Answer, fun() -> maps:merge(where(Target), what(Request)) end).
 
 %% @doc Tells of the failure of a request that was waited for by its reference.
 -spec failed(Answer) -> Answer when Answer :: {error, term()}.
-failed({error, Reason} = Answer) ->
+failed(Answer) ->
+    tell(Answer, fun() -> #{} end).
+
+tell({error, Reason} = Answer, Known) ->
     Name = name(Reason),
     ok = case py_events:wanted(Name) of
-        true -> py_events:emit(Name, measured(Reason), #{reason => Reason, caller => self()});
+        true -> py_events:emit(Name, measured(Reason), (Known())#{reason => Reason, caller => self()});
         false -> ok
     end,
     Answer.

@@ -124,18 +124,11 @@ threads(OsPid) ->
         {error, _} -> []
     end.
 
--spec thread(string(), integer()) -> [thread()].
+-spec thread(nonempty_string(), integer()) -> [thread()].
 thread(Dir, Tid) ->
-    case file:read_file(Dir ++ "/stat") of
-        {ok, Stat} ->
-            %% The name stands in brackets and may hold anything.
-            [Front, Back] = string:split(Stat, ") ", trailing),
-            [_, Name] = string:split(Front, " ("),
-            [State | Fields] = binary:split(Back, <<" ">>, [global]),
-            Ticks = binary_to_integer(lists:nth(11, Fields)) + binary_to_integer(lists:nth(12, Fields)),
-            [#{tid => Tid, name => Name, state => State, waits_in => read(Dir ++ "/wchan"), ticks => Ticks}];
-        {error, _} ->
-            []
+    case py_proc:stat(Dir) of
+        {ok, Stat} -> [Stat#{tid => Tid, waits_in => read(Dir ++ "/wchan")}];
+        error -> []
     end.
 
 read(File) ->

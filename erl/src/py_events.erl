@@ -128,8 +128,7 @@ handlers(Name) ->
 %% @private Calls the handlers of an event here.
 -spec emit(name(), measurements(), metadata()) -> ok.
 emit(Name, Measurements, Metadata) ->
-    Now = #{system_time => erlang:system_time(), monotonic_time => erlang:monotonic_time()},
-    call_all(Name, maps:merge(Now, Measurements), Metadata).
+    call_all(Name, at_this_time(Measurements), Metadata).
 
 -spec call_all(name(), measurements(), metadata()) -> ok.
 call_all(Name, Measurements, Metadata) ->
@@ -152,14 +151,17 @@ handle({_, _, Id, Handler, Config}, Name, Measurements, Metadata) ->
 post(Name, Measurements, Metadata) ->
     case wanted(Name) andalso whereis(?MODULE) of
         Pid when is_pid(Pid) ->
-            Now = #{system_time => erlang:system_time(), monotonic_time => erlang:monotonic_time()},
             case process_info(Pid, message_queue_len) of
-                {_, Length} when Length < ?WAITING -> gen_server:cast(Pid, {event, Name, maps:merge(Now, Measurements), Metadata});
+                {_, Length} when Length < ?WAITING -> gen_server:cast(Pid, {event, Name, at_this_time(Measurements), Metadata});
                 _ -> ok
             end;
         _ ->
             ok
     end.
+
+-spec at_this_time(measurements()) -> measurements().
+at_this_time(Measurements) ->
+    maps:merge(#{system_time => erlang:system_time(), monotonic_time => erlang:monotonic_time()}, Measurements).
 
 %% @private
 -spec create_table() -> ok.

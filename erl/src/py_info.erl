@@ -84,7 +84,7 @@ workers() ->
 -spec worker(py_pool:worker_row()) -> worker().
 worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, python := Version, restarts := Restarts, last_error := Error, last_stack := Stack}}) ->
     Base = #{
-        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, last_error => Error, last_stack => Stack, rss => py_admin:rss(OsPid)
+        id => Id, pool => Pool, state => State, os_pid => OsPid, python => dotted(Version), restarts => Restarts, last_error => Error, last_stack => Stack, rss => py_proc:rss(OsPid)
     },
     Load =
         case Worker of

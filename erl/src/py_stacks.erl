@@ -76,16 +76,12 @@ worker({Id, Pool, _, _, #{state := State, os_pid := OsPid}}, Answer) ->
     end.
 
 -spec silent(pos_integer() | undefined) -> stopped | no_answer.
+silent(undefined) ->
+    no_answer;
 silent(OsPid) ->
-    case file:read_file(["/proc/", io_lib:format("~p", [OsPid]), "/stat"]) of
-        {ok, Stat} ->
-            %% The name stands in brackets and may hold anything.
-            case string:split(Stat, ") ", trailing) of
-                [_, <<State, _/binary>>] when State =:= $T; State =:= $t -> stopped;
-                _ -> no_answer
-            end;
-        {error, _} ->
-            no_answer
+    case py_proc:stat(py_proc:dir(OsPid)) of
+        {ok, #{state := State}} when State =:= <<"T">>; State =:= <<"t">> -> stopped;
+        _ -> no_answer
     end.
 
 %% Whose requests the threads run.
@@ -117,7 +113,6 @@ format(Workers) ->
 text(#{id := Id, pool := Pool, os_pid := OsPid, state := State} = Worker) ->
     [io_lib:format("worker ~b of pool ~ts, os pid ~p, ~ts", [Id, Pool, OsPid, State]), said(Worker)].
 
-said(#{error := Reason}) when is_binary(Reason) -> io_lib:format(": ~ts~n", [Reason]);
 said(#{error := Reason}) -> io_lib:format(": ~ts~n", [Reason]);
 said(#{lock := free, threads := Threads}) -> ["\n" | lists:map(fun thread/1, Threads)];
 said(#{lock := kept, threads := Threads}) -> [", a thread keeps Python's lock\n" | lists:map(fun thread/1, Threads)].

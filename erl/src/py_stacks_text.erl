@@ -21,7 +21,7 @@ threads(Lines) ->
     Executors = lists:append([note(Note) || Note <- Notes]),
     Found = stacks(Stacks, []),
     Ours = [
-        executor(Role, Ident, Request, Thread)
+        executor(Role, Request, Thread)
      || {Role, {Ident, Request}} <- roles(Executors), #{ident := I} = Thread <- Found, I =:= Ident
     ],
     Idents = [Ident || {Ident, _} <- Executors],
@@ -70,8 +70,8 @@ number(<<"???">>) -> 0;
 number(Digits) -> binary_to_integer(Digits).
 
 %% Without what a thread of ours always has at the bottom.
--spec executor(main | executor, non_neg_integer(), none | non_neg_integer(), py_stacks:thread()) -> py_stacks:thread().
-executor(Role, _Ident, Request, #{name := Name, frames := Frames} = Thread) ->
+-spec executor(main | executor, none | non_neg_integer(), py_stacks:thread()) -> py_stacks:thread().
+executor(Role, Request, #{name := Name, frames := Frames} = Thread) ->
     Known = Thread#{name := named(Role, Name), frames := above(Role, Frames)},
     case Request of
         none -> Known;

@@ -158,7 +158,7 @@ worker({Id, Pool, Worker, _, #{state := State, os_pid := OsPid, restarts := Rest
     #{in_flight := Queue, bound := Bound} = case Worker of undefined -> #{in_flight => 0, bound => false}; _ -> py_nif:worker_info(Worker) end,
     #{
         id => Id, pool => Pool, state => State, os_pid => OsPid, restarts => Restarts, queue => Queue, bound => Bound,
-        rss => py_admin:rss(OsPid), ticks => ticks(OsPid), times => Times, latency => py_latency:summary(Times)
+        rss => py_proc:rss(OsPid), ticks => ticks(OsPid), times => Times, latency => py_latency:summary(Times)
     }.
 
 -spec request(map(), #{non_neg_integer() => atom()}) -> request().
@@ -167,18 +167,13 @@ request(#{worker_id := Id} = Request, Pools) ->
     maps:merge(#{caller => undefined, started => false, function => <<>>, age_ms => 0}, Known#{pool => maps:get(Id, Pools, undefined)}).
 
 -spec ticks(undefined | pos_integer()) -> non_neg_integer().
-ticks(OsPid) when is_integer(OsPid) ->
-    case file:read_file(["/proc/", integer_to_list(OsPid), "/stat"]) of
-        {ok, Stat} ->
-            %% The name stands in brackets and may hold anything.
-            [_, Fields] = string:split(Stat, ") ", trailing),
-            [_State | Numbers] = binary:split(Fields, <<" ">>, [global]),
-            binary_to_integer(lists:nth(11, Numbers)) + binary_to_integer(lists:nth(12, Numbers));
-        {error, _} ->
-            0
-    end;
 ticks(undefined) ->
-    0.
+    0;
+ticks(OsPid) ->
+    case py_proc:stat(py_proc:dir(OsPid)) of
+        {ok, #{ticks := Ticks}} -> Ticks;
+        error -> 0
+    end.
 
 %% @doc Text for a file or a log, 120 characters wide.
 -spec format(snapshot()) -> unicode:unicode_binary().

@@ -15,7 +15,7 @@
 
 suite() -> [{timetrap, {seconds, 120}}].
 
-all() -> [every_function, other_modules, web, junk_values, junk_options].
+all() -> [every_function, other_modules, web, junk_values, junk_options, short_entries].
 
 init_per_suite(Config) ->
     ok = py_test:start([{num_workers, 2}]),
@@ -149,6 +149,20 @@ junk_options(_) ->
         Calls = [{py, call, [math, sqrt, [4], #{}, #{pick(Keys) => bad_option()}]} || _ <- lists:seq(1, 5 * calls())],
         wrong(Calls, fun([_, _, _, _, Options], Result) -> Result =:= {error, {bad_option, hd(maps:keys(Options))}} end)
     end).
+
+%% What is wrong may be a term of any size; the log has the beginning of it.
+%% covers: py:cast/3, guarantee:wrong_arguments
+short_entries(_) ->
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
+    ok = py:cast(deep(1000, []), deep(1000, []), []),
+    receive {logged, Text} -> ?assert(length(Text) < 1000) after ?PATIENCE -> ct:fail(not_logged) end,
+    ok = logger:remove_handler(?MODULE).
+
+%% A handler of logger.
+log(#{msg := {Format, Args}}, #{config := Pid}) when is_list(Args) ->
+    Pid ! {logged, lists:flatten(io_lib:format(Format, Args))};
+log(_, _) ->
+    ok.
 
 bad_option() ->
     pick([-1, 1.5, <<"none">>, "ref", {}, [], #{}, self(), 1 bsl 64, bad, 'True']).

@@ -146,7 +146,7 @@ cast(Module, Function, Args, Kwargs) ->
 cast(Module, Function, Args, Kwargs, Options) ->
     case py_route:cast({call, Module, Function, Args, Kwargs}, Options) of
         ok -> ok;
-        {error, Reason} -> ?LOG_WARNING("py:cast(~tp, ~tp, ...) failed: ~tp", [Module, Function, Reason])
+        {error, Reason} -> ?LOG_WARNING("py:cast(~0tP, ~0tP, ...) failed: ~0tP", [Module, 20, Function, 20, Reason, 40])
     end.
 
 %% @doc Waits for the answer of an asynchronous call, at most 30 s.

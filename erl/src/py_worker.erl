@@ -401,10 +401,10 @@ serving(info, {Port, {data, Frame}}, _State, #data{port = Port} = Data) ->
     unexpected(Frame, Data);
 serving(info, {py_cast_failed, Reason}, _State, #data{pool = Pool, id = Id} = Data) ->
     ok = py_call_events:cast_failed(Pool, Id, Reason),
-    ?LOG_WARNING("~ts: a cast failed: ~0tp", [name(Data), Reason]),
+    ?LOG_WARNING("~ts: a cast failed: ~0tP", [name(Data), Reason, 100]),
     keep_state_and_data;
 serving(info, {py_stream_failed, Reason}, _State, Data) ->
-    ?LOG_WARNING("~ts: a stream failed while it was stopped: ~tp", [name(Data), Reason]),
+    ?LOG_WARNING("~ts: a stream failed while it was stopped: ~0tP", [name(Data), Reason, 100]),
     keep_state_and_data;
 serving(Type, Event, State, Data) ->
     common(Type, Event, State, Data).

@@ -2,7 +2,7 @@
 
 usage: terminal.py ROWS COLUMNS STEPS PROGRAM [ARG ...]
 
-STEPS is a list in JSON of pairs: wait until the terminal has shown this text, counted from the last key, then type that.
+STEPS is a list in JSON of pairs: wait until the terminal has shown this text, after that of the pair before, then type that.
 Ends when the program does, with 1 if a text has not come in two minutes.
 """
 
@@ -32,9 +32,10 @@ def main():
     shown, since = b"", 0
     give_up = time.monotonic() + PATIENCE
     while True:
-        while steps and steps[0][0].encode() in shown[since:]:
-            since = len(shown)
-            os.write(terminal, steps.pop(0)[1].encode())
+        while steps and (at := shown.find(steps[0][0].encode(), since)) >= 0:
+            text, keys = steps.pop(0)
+            since = at + len(text.encode())
+            os.write(terminal, keys.encode())
         if not select.select([terminal], [], [], max(0, give_up - time.monotonic()))[0]:
             os.kill(child, signal.SIGKILL)
             break

@@ -91,7 +91,9 @@ end_per_testcase(_Case, _Config) ->
     py_test:settled(),
     py:unbind().
 
+%% A worker serves a moment before its table says so.
 worker() ->
+    py_test:whole(async),
     [Pid] = py_test:os_pids(async),
     Pid.
 

@@ -434,16 +434,29 @@ failed_import(Config) ->
     ok = file:write_file(filename:join(Dir, "fails_once.py"), <<"
 import os, time
 first = not os.path.exists(__file__ + '.tried')
+open(__file__ + '.tried', 'w').close()
+time.sleep(0.5)
 if first:
-    open(__file__ + '.tried', 'w').close()
-    time.sleep(0.5)
     raise ImportError('not yet')
 def answer():
     return 42
+async def answers():
+    yield 42
 ">>),
-    ok = py_pool:start_pool(importing, #{num_workers => 1, num_executors => 2, paths => [Dir]}),
-    First = py:spawn_call(fails_once, answer, [], #{}, #{pool => importing}),
-    py_test:until(fun() -> filelib:is_file(filename:join(Dir, "fails_once.py.tried")) end),
-    {ok, 42} = py:call(fails_once, answer, [], #{}, #{pool => importing}),
-    {error, {'ImportError', "not yet"}} = py:await(First),
-    ok = py_pool:stop_pool(importing).
+    Tried = filename:join(Dir, "fails_once.py.tried"),
+    Self = self(),
+    Beside = fun(Kind, Requests) ->
+        ok = py_pool:start_pool(importing, #{kind => Kind, num_workers => 1, num_executors => 8, paths => [Dir]}),
+        Options = #{pool => importing},
+        First = py:spawn_call(fails_once, answer, [], #{}, Options),
+        py_test:until(fun() -> filelib:is_file(Tried) end),
+        Waiting = [spawn_link(fun() -> Self ! {self(), Request(Options)} end) || Request <- Requests],
+        Results = [receive {Pid, Result} -> Result end || Pid <- Waiting],
+        {error, {'ImportError', "not yet"}} = py:await(First),
+        ok = py_pool:stop_pool(importing),
+        ok = file:delete(Tried),
+        Results
+    end,
+    Call = fun(Options) -> py:call(fails_once, answer, [], #{}, Options) end,
+    ?assertEqual([{ok, 42} || _ <- lists:seq(1, 7)], Beside(sync, [Call || _ <- lists:seq(1, 7)])),
+    ?assertEqual([{ok, [42]}], Beside(async, [fun(Options) -> py:async_stream(fails_once, answers, [], #{}, Options) end])).

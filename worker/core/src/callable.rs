@@ -5,8 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use pyo3::ffi;
 
+use crate::module;
 use crate::object::Object;
-use crate::turn::aside;
+use crate::turn::{Turn, aside};
 
 /// Names that are remembered; a program that makes up more starts over.
 const MAX_ENTRIES: usize = 4096;
@@ -214,26 +215,47 @@ impl Entry {
     }
 }
 
-/// How often an import is tried that fails with that of another thread.
+/// How often an import is tried that met the failing one of another thread.
 const IMPORTS: u32 = 8;
 
 /// The module itself, not its outermost package.
 ///
 /// An import that fails, perhaps because its request was interrupted, takes the module from those who wait for it in
-/// other threads: they get a KeyError that is none of theirs, and import it themselves.
+/// other threads. They get what was made of it, or what yet another thread has begun, or a KeyError; here they import
+/// it themselves. A module that imports itself while it is being imported gets what there is of it.
 ///
 /// # Safety
-/// The GIL is held and no exception is set.
+/// The GIL is held, no exception is set and `name` is a `str`.
 unsafe fn import(name: &Object) -> Option<Object> {
     // SAFETY: the GIL is held and `name` is a str.
     unsafe {
         for _ in 1..IMPORTS {
-            let module = Object::owned(aside(|| ffi::PyImport_Import(name.as_ptr())));
-            if module.is_some() || !module_was_taken() {
-                return module;
+            match Object::owned(aside(|| ffi::PyImport_Import(name.as_ptr()))) {
+                Some(module) if is_whole(name, &module) => return Some(module),
+                None if !module_was_taken() => return None,
+                _ => {}
             }
         }
         Object::owned(aside(|| ffi::PyImport_Import(name.as_ptr())))
+    }
+}
+
+/// Whether an imported module is complete. One whose import failed has left `sys.modules` before it ceases to be one
+/// that is being initialised. Leaves no exception set.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+unsafe fn is_whole(name: &Object, module: &Object) -> bool {
+    // SAFETY: the GIL is held; the module in `sys.modules` is only compared.
+    unsafe {
+        let initializing = module
+            .attribute(c"__spec__")
+            .and_then(|spec| spec.attribute(c"_initializing"))
+            .is_some_and(|flag| ffi::PyObject_IsTrue(flag.as_ptr()) == 1);
+        ffi::PyErr_Clear();
+        let current = ffi::PyDict_GetItemWithError(ffi::PyImport_GetModuleDict(), name.as_ptr());
+        ffi::PyErr_Clear();
+        !initializing && current == module.as_ptr()
     }
 }
 
@@ -269,6 +291,23 @@ unsafe fn interned(name: &[u8]) -> Option<Object> {
         }
         Object::owned(object)
     }
+}
+
+/// Adds `erlang._import`, for what is written in Python here. `None` with a Python exception set.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn register(erlang: &Object) -> Option<()> {
+    // SAFETY: the GIL is held.
+    unsafe { module::add(erlang, c"_import", &module::function(c"_import", c"Imports a module.", py_import)?) }
+}
+
+unsafe extern "C" fn py_import(_self: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this with the GIL held.
+    let _turn = unsafe { Turn::take() };
+    // SAFETY: CPython calls this with the GIL held and a tuple, from which the name is borrowed while it lives.
+    unsafe { Object::borrowed(ffi::PyTuple_GetItem(arguments, 0)).and_then(|name| import(&name)) }
+        .map_or(std::ptr::null_mut(), Object::into_ptr)
 }
 
 /// FNV-like over eight bytes at a time: keys are short, and whoever chooses them may run any code here anyway.

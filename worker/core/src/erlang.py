@@ -3,7 +3,7 @@
 import _thread
 import sys as _sys
 
-from erlang import Pid, _in_child, _internal, _modules, _part, _send, call
+from erlang import Pid, _import, _in_child, _internal, _modules, _part, _send, call
 
 # What is loaded at first use, because it imports modules that a program may never need.
 _PARTS = {
@@ -55,7 +55,7 @@ def _complete(answers):
 
 async def _collect(module, function, args, kwargs):
     """The items of an asynchronous generator or iterator; what is none becomes a list of one item."""
-    items = __import__(module, fromlist=["*"])
+    items = _import(module)
     for part in function.split("."):
         items = getattr(items, part)
     items = items(*args, **kwargs)

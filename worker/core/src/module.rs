@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use pyo3::ffi;
 
 use crate::async_call;
+use crate::callable;
 use crate::callback;
 use crate::event_loop;
 use crate::object::Object;
@@ -151,6 +152,7 @@ pub unsafe fn create(arguments: &Arguments, executors: u16, main: &Object) -> Op
             error.restore(py);
             return None;
         }
+        callable::register(&module)?;
         callback::register(&module)?;
         observe::register(&module)?;
         async_call::register(&module)?;

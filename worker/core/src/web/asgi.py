@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from importlib import import_module
 from sys import intern
 
+from erlang import _import
 from erlang._exchange import Exchange
 from erlang._lifespan import application, applications
 from erlang._stream import Stream, streams
@@ -61,7 +61,7 @@ async def run_with(
     runner: str, module: str, name: str, factory: bool, fields: Fields, others: Message, body: Body
 ) -> tuple[int, Headers, bytes]:
     """Runs a request with a runner of the user: its function `run`, or `_run_asgi_sync`."""
-    found = import_module(runner)
+    found = _import(runner)
     function = getattr(found, "run", None) or found._run_asgi_sync
     arguments = (module, name, complete(fields, others, {}), bytes(body))
     if inspect.iscoroutinefunction(function):

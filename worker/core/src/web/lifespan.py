@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import importlib
 import logging
 import threading
 from contextvars import Context
@@ -130,7 +129,7 @@ class Application:
 
 def load(module: str, name: str, factory: bool) -> Callee:
     """The callable that the names mean; `factory`: what it returns."""
-    found: Any = importlib.import_module(module)
+    found: Any = erlang._import(module)
     for part in name.split("."):
         found = getattr(found, part)
     return found() if factory else found

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from io import BytesIO
 
-from erlang import WorkerInfo
+from erlang import WorkerInfo, _import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def find(module: str, name: str, factory: bool) -> Callee:
     key = (module, name, factory)
     found: Any = applications.get(key)
     if found is None:
-        found = import_module(module)
+        found = _import(module)
         for part in name.split("."):
             found = getattr(found, part)
         found = applications[key] = found() if factory else found

@@ -12,7 +12,7 @@
 
 suite() -> [{timetrap, {seconds, 120 + deaths()}}].
 
-all() -> [chaos, replacement].
+all() -> [chaos].
 
 init_per_suite(Config) ->
     Seed = number("PY_CHAOS_SEED", erlang:system_time(second)),
@@ -78,51 +78,3 @@ fresh() ->
     py_test:until(fun() -> length(Ready()) =:= length(Pids) andalso Ready() -- Pids =:= Ready() end),
     _ = [py_test:whole(Pool) || Pool <- ?POOLS],
     py_health:nothing_held().
-
-%% A dead worker is replaced nearly as fast as one starts.
-%% covers: guarantee:crash
-replacement(_) ->
-    Good = lists:any(
-        fun(_) ->
-            {Starts, Replacements} = lists:unzip(lists:append([starts_and_replacements() || _ <- lists:seq(1, 10)])),
-            ct:pal("ms of a start and of a replacement: median ~.1f and ~.1f, most ~.1f and ~.1f", [
-                median(Starts), median(Replacements), lists:max(Starts), lists:max(Replacements)
-            ]),
-            median(Replacements) =< 1.5 * median(Starts)
-        end,
-        lists:seq(1, 6)
-    ),
-    ?assert(Good).
-
-%% Two of each, in turns. A worker that dies sooner than a second after its start counts as one that cannot stay up, which makes no
-%% difference the first time.
-starts_and_replacements() ->
-    Pool = replacement,
-    ok = py_pool:start_pool(Pool, #{num_workers => 1}),
-    Killer = py_faults:killer(),
-    Times = [
-        begin
-            {Start, ok} = timer:tc(fun() -> py_pool:resize(Pool, Size) end),
-            Pids = py_test:os_pids(Pool),
-            Victim = lists:max(Pids),
-            {Replacement, ok} = timer:tc(fun() ->
-                ok = py_faults:send(Killer, "KILL", Victim),
-                replaced(Pool, Size, Victim)
-            end),
-            {Start / 1000, Replacement / 1000}
-        end
-     || Size <- [2, 3]
-    ],
-    port_close(Killer),
-    ok = py_pool:stop_pool(Pool),
-    Times.
-
-replaced(Pool, Size, Victim) ->
-    Pids = py_test:os_pids(Pool),
-    case length(Pids) =:= Size andalso not lists:member(Victim, Pids) of
-        true -> ok;
-        false -> receive after 1 -> replaced(Pool, Size, Victim) end
-    end.
-
-median(List) ->
-    lists:nth((length(List) + 1) div 2, lists:sort(List)).

@@ -1,7 +1,7 @@
 %% Faults: workers that are ended in every way that ends a process, at random moments.
 -module(py_faults).
 
--export([run/1, restarts/0, killer/0, send/3]).
+-export([run/1, restarts/0]).
 
 %% A worker that dies sooner after its start than this is started again with a pause.
 -define(SETTLED, 1050).

@@ -150,7 +150,10 @@ coroutines_and_generators(_Config) ->
 constants(_Config) ->
     {ok, 10} = fx_gen_fixture:limit(),
     {ok, {<<"a">>, <<"b">>}} = fx_gen_fixture:letters(),
-    {ok, 10} = fx_gen_fixture:limit(5000).
+    {ok, 10} = fx_gen_fixture:limit(5000),
+    {ok, Lazy} = fx_gen_fixture:lazy(),
+    true = py:is_ref(Lazy),
+    {error, {'LookupError', _}} = py:getattr(Lazy, anything).
 
 objects(_Config) ->
     {ok, Counter} = fx_gen_fixture_objects_counter:new([{start, 2}, {step, 3}], #{}),
@@ -194,6 +197,16 @@ methods_of_classes(_Config) ->
     {ok, 5} = fx_gen_fixture_objects_counter:add(2, [{b, 3}], #{}).
 
 kinds_of_classes(_Config) ->
+    {ok, [1, 2]} = fx_gen_fixture_objects:unsaid([1, 2]),
+    {ok, Unsaid} = fx_gen_fixture_objects_unsaid:new(),
+    {ok, [3]} = fx_gen_fixture_objects_unsaid:call(Unsaid, [3]),
+    %% A class that another one names is no class of its own there.
+    {ok, Plain} = fx_gen_fixture_objects_base:new(),
+    {ok, Favourite} = fx_gen_fixture_objects_base:favourite(Plain),
+    {ok, <<"Counter">>} = py:getattr(Favourite, '__name__'),
+    {ok, Started} = fx_gen_fixture_objects_counter:new(),
+    {ok, Fallback} = fx_gen_fixture_objects_counter:fallback(Started),
+    {ok, <<"Base">>} = py:getattr(Fallback, '__name__'),
     {ok, Point} = fx_gen_fixture_objects_point:new(3, [{y, 4}], #{}),
     {ok, 5.0} = fx_gen_fixture_objects_point:norm(Point),
     {ok, #{<<"x">> := 3, <<"y">> := 4, <<"tags">> := []}} = fx_gen_fixture_objects_point:to_map(Point),

@@ -8,7 +8,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [
-        nothing_is_imported, levels, below_the_level, default_level, idempotent, format, metadata, exception, before_the_answer, from_threads,
+        nothing_is_imported, levels, below_the_level, default_level, idempotent, format, metadata, metadata_of_the_caller, exception, before_the_answer, from_threads,
         from_coroutines, odd_records, inside_formatting, base_exceptions_pass, long_text, workers_to_come, one_worker, in_a_child, flood,
         hostile_events, server_dies, bad_options, without_request
     ].
@@ -120,6 +120,28 @@ metadata(_) ->
     %% What OTP's own formatter makes of it.
     Line1 = unicode:characters_to_binary(logger_formatter:format(#{level => info, msg => {string, <<"hello">>}, meta => Meta}, #{})),
     ?assertNotEqual(nomatch, binary:match(Line1, <<"hello">>)).
+
+%% What the calling process says of itself is said of what it has Python do; it does not take the place of what is known.
+metadata_of_the_caller(_) ->
+    Logged = fun() -> [{info, <<"x">>, Meta}] = events(), Meta end,
+    Call = fun() -> {ok, none} = py:call(logging, info, [<<"x">>]), Logged() end,
+    ?assertNot(is_map_key(request_id, Call())),
+    ok = logger:set_process_metadata(#{request_id => <<"F1x7">>, python => mine, line => mine, pid => mine}),
+    Self = self(),
+    ?assertMatch(#{request_id := <<"F1x7">>, pid := Self, line := Line, python := #{level := 20}} when is_integer(Line), Call()),
+    ok = logger:unset_process_metadata(),
+    ?assertNot(is_map_key(request_id, Call())),
+    %% That of a caller that has ended is gone.
+    ok = sys:suspend(py_logger),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        ok = logger:set_process_metadata(#{request_id => <<"F1x7">>}),
+        {ok, none} = py:call(logging, info, [<<"x">>])
+    end),
+    receive {'DOWN', Monitor, process, Pid, normal} -> ok end,
+    ok = sys:resume(py_logger),
+    Ended = Logged(),
+    ?assertMatch(#{pid := Pid}, Ended),
+    ?assertNot(is_map_key(request_id, Ended)).
 
 exception(_) ->
     run("def fail(): 1 / 0\ntry: fail()\nexcept ZeroDivisionError: logging.exception('it failed')"),

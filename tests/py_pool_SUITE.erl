@@ -9,7 +9,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 all() ->
     [
         start_stop, trapping, options, bad_options, resize, shrink_lets_work_finish, statistics, parallel_starts_once, parallel_is_parallel, work_spreads,
-        executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work, replacement_time,
+        executors, named_segments, server_restarts, start_fails, preload, preload_file, preload_fails, environment, stop_with_work,
         resize_twice, supervisor_restarts, large_arguments_refused, moved_where_no_room_is
     ].
 
@@ -243,22 +243,6 @@ stop_with_work(Config) ->
     {Time, ok} = py_test:timed(fun() -> py_pool:stop_pool(Pool) end),
     ?assert(Time < 5000),
     {error, {worker_down, stopped}} = py:await(Running).
-
-%% A replacement takes at most one and a half times what the start of a worker takes, besides the noise of a busy machine.
-%% covers: guarantee:crash
-replacement_time(Config) ->
-    Pool = pool(Config),
-    {Start, ok} = py_test:timed(fun() -> py_pool:start_pool(Pool, #{num_workers => 1}) end),
-    Times = [
-        begin
-            {error, {worker_down, _}} = py:call(os, '_exit', [1], #{}, #{pool => Pool}),
-            {Time, {ok, 1}} = py_test:timed(fun() -> py:eval(<<"1">>, #{}, #{pool => Pool}) end),
-            Time
-        end
-     || _ <- lists:seq(1, 6)
-    ],
-    ct:log("start ~b ms, replacements ~p ms", [Start, Times]),
-    ?assert(lists:min(Times) =< 1.5 * Start + 50).
 
 %% Workers that were told to go do not count, even before they have heard of it.
 %% covers: py_pool:resize/2

@@ -36,10 +36,10 @@ drop() ->
     receive _ -> drop() after 0 -> ok end.
 
 %% A handler of logger.
-log(#{msg := {Format, Args}}, #{config := Pid}) when is_list(Args) ->
+log(#{msg := {Format, Args}, meta := Meta}, #{config := Pid}) when is_list(Args) ->
     Text = unicode:characters_to_binary(io_lib:format(Format, Args)),
     case re:run(Text, "slow") of
-        {match, _} -> Pid ! {logged, Text};
+        {match, _} -> _ = [Pid ! {request_id, Id} || #{request_id := Id} <- [Meta]], Pid ! {logged, Text};
         nomatch -> ok
     end;
 log(_, _) ->
@@ -105,6 +105,7 @@ fence(Pool, Texts, Events) ->
 while_it_runs(_) ->
     pool(#{}),
     [#{id := Id}] = [Worker || #{pool := ?POOL} = Worker <- py:workers()],
+    ok = logger:set_process_metadata(#{request_id => <<"F1x7">>}),
     Ref = start(outer, [3600]),
     Expected = io_lib:format(
         "^slow call in worker ~b of pool slow: __main__\\.outer, called by ~s, runs for [0-9]+ ms \\(slow_call is 100\\)\n"
@@ -112,6 +113,8 @@ while_it_runs(_) ->
         [Id, pid_to_list(self())]
     ),
     {match, _} = re:run(logged(), Expected),
+    receive {request_id, RequestId} -> ?assertEqual(<<"F1x7">>, RequestId) after 0 -> ct:fail(no_metadata) end,
+    ok = logger:unset_process_metadata(),
     Self = self(),
     {#{duration := Duration, system_time := _, monotonic_time := _}, Metadata} = event(),
     ?assertMatch(

@@ -4,6 +4,7 @@ defmodule Py.ReadmeTest do
   @readme Path.expand("../README.md", __DIR__)
 
   @tag :tmp_dir
+  @tag :capture_log
   test "the code blocks of README.md, one after another in one session", %{tmp_dir: dir} do
     blocks = Regex.scan(~r/^```elixir\n(.*?)^```$/ms, File.read!(@readme), capture: :all_but_first)
     # The first is the dependency, which the packaging tests try.
@@ -26,6 +27,25 @@ defmodule Py.ReadmeTest do
     end)
 
     Py.unbind()
+    actor_begins_anew(Module.concat(__MODULE__, Tally))
+  end
+
+  # What the guide says of the actor it has defined: when Python dies, its supervisor starts it again.
+  defp actor_begins_anew(tally) do
+    start_supervised!(tally)
+    assert tally.add(10) == 10
+    first = Process.whereis(tally)
+    assert {:error, %Py.Error{type: :worker_down}} = Py.Context.exec(:sys.get_state(tally), "import os\nos._exit(1)")
+    catch_exit(tally.add(5))
+    until(fn -> Process.whereis(tally) not in [nil, first] end)
+    assert tally.add(5) == 5
+  end
+
+  defp until(condition) do
+    unless condition.() do
+      Process.sleep(5)
+      until(condition)
+    end
   end
 
   test "every public module is in the table, and says what it is" do

@@ -208,7 +208,7 @@ class(Side) when Side =:= port_etf; Side =:= port_pickle -> "port";
 class(executor) -> "executor";
 class(Side) -> case variant(Side) of true -> "ours"; false -> "other" end.
 
-variant(Side) -> lists:member(Side, [message, buffer, warm, one_worker, threads]).
+variant(Side) -> lists:member(Side, [message, buffer, warm, one_worker, threads, replacement]).
 
 escape(Text) when is_binary(Text) -> escape(unicode:characters_to_list(Text));
 escape(Text) -> lists:flatmap(fun($<) -> "&lt;"; ($>) -> "&gt;"; ($&) -> "&amp;"; ($") -> "&quot;"; (C) -> [C] end, lists:flatten(Text)).

@@ -96,6 +96,7 @@ side(buffer) -> "erlang_python, {buffer, Bin}";
 side(warm) -> "erlang_python, without the silence";
 side(one_worker) -> "erlang_python, 1 worker";
 side(threads) -> "erlang_python, a thread for each scheduler";
+side(replacement) -> "erlang_python, from a death to the replacement";
 side(interpreter) -> "floor: python -c, to its end";
 side(interpreter_ready) -> "floor: python -c, to its first output";
 side(idle) -> "floor: the idle node";

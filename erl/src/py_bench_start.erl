@@ -10,7 +10,7 @@
 %% Says that it runs, and waits for the end of its input.
 -define(READY, "print(flush=True); input()").
 
-%% @doc Start of a worker until a call may come, of one until its first coroutine has ended, and of a pool, which looks at its
+%% @doc Start of a worker until a call may come, also of one that takes the place of a dead one, from its death on; of one until its first coroutine has ended, and of a pool, which looks at its
 %% interpreter first.
 -spec starts(#{python := file:filename_all(), _ => _}) -> [py_bench_workloads:workload()].
 starts(#{python := Python}) ->
@@ -18,8 +18,10 @@ starts(#{python := Python}) ->
     [
         Base#{
             name := "start of a worker; python -c pass",
+            sides := [ours, replacement, interpreter, interpreter_ready],
             runs := #{
                 ours => samples(fun() -> pool(fun(_) -> another() end) end),
+                replacement => samples(fun() -> pool(fun(_) -> replacement() end) end),
                 interpreter => samples(fun() -> ended(Python, "pass") end),
                 interpreter_ready => samples(fun() -> ready(Python, ?READY, fun(_, Ns) -> Ns end) end)
             }
@@ -71,12 +73,29 @@ pool(See) ->
 another() ->
     py_bench_measure:nanoseconds(fun() -> ok = py_pool:resize(?POOL, 2) end).
 
+%% The worker ends itself by a signal, so that nothing else is part of the time.
+replacement() ->
+    [Victim] = os_pids(),
+    py_bench_measure:nanoseconds(fun() ->
+        {error, {worker_down, exited}} = py:call(os, kill, [Victim, 9], [], #{pool => ?POOL}),
+        other_than(Victim)
+    end).
+
+other_than(Victim) ->
+    case os_pids() of
+        [Pid] when Pid =/= Victim -> ok;
+        _ -> receive after 1 -> other_than(Victim) end
+    end.
+
+os_pids() ->
+    [OsPid || #{pool := ?POOL, os_pid := OsPid, state := ready} <- py:workers()].
+
 coroutine() ->
     {ok, none} = py:async_await(py:async_call(asyncio, sleep, [0], [], #{pool => ?POOL})).
 
 after_a_call(Keys) ->
     {ok, 4.0} = py:call(math, sqrt, [16.0], [], #{pool => ?POOL}),
-    [OsPid] = [OsPid || #{pool := ?POOL, os_pid := OsPid} <- py:workers()],
+    [OsPid] = os_pids(),
     memory_of(OsPid, Keys).
 
 %% So that a thousandth is KiB.

@@ -7,14 +7,15 @@
 %% With option `stdout => logger' each line that a worker writes to standard output or error is an event, too, of level `notice' and
 %% with `stream => output' in its `python' map; a line over 8 KiB is several.
 %%
-%% Metadata of an event: `pid' is the process whose call logged, or that of this server for other threads of Python; `time' is
-%% Python's; `file' and `line' are where the program logged; `python' is a map with `worker', `os_pid', `logger', `level',
-%% `module', `function', `file', `line', `process', `thread', and with `exception', the traceback, if there is one.
+%% Metadata of an event: what the process whose call logged has set as its own with `logger:set_process_metadata/1' or Elixir's
+%% `Logger.metadata/1', an identifier of a web request for example; `pid' is that process, or this server for other threads of
+%% Python; `time' is Python's; `file' and `line' are where the program logged; `python' is a map with `worker', `os_pid', `logger',
+%% `level', `module', `function', `file', `line', `process', `thread', and with `exception', the traceback, if there is one.
 -module(py_logger).
 
 -behaviour(gen_server).
 
--export([configure/1, flush/0, start_link/0]).
+-export([configure/1, flush/0, of_caller/1, start_link/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([options/0]).
@@ -74,6 +75,22 @@ format(Format) ->
 flush() ->
     gen_server:call(?MODULE, flush, infinity).
 
+%% @private Metadata of an event of a request: what its caller has set as its own, as it is at this moment, and who that is.
+-spec of_caller(pid() | undefined) -> logger:metadata().
+of_caller(undefined) ->
+    #{pid => self()};
+of_caller(Caller) ->
+    case process_info(Caller, dictionary) of
+        {dictionary, Dictionary} ->
+            %% Where logger:set_process_metadata/1 puts it.
+            case lists:keyfind('$logger_metadata$', 1, Dictionary) of
+                {_, #{} = Own} -> Own#{pid => Caller};
+                _ -> #{pid => Caller}
+            end;
+        undefined ->
+            #{pid => Caller}
+    end.
+
 %% @doc Starts the server.
 -spec start_link() -> {ok, pid()} | ignore | {error, term()}.
 start_link() ->
@@ -125,9 +142,9 @@ log({Number, Time, Text, Logger, Module, Function, File, Line, Process, Thread, 
 ->
     Fields = [{logger, Logger}, {module, Module}, {function, Function}, {file, File}, {process, Process}, {thread, Thread}, {exception, Exception}],
     Python = maps:from_list([{Key, text(Value)} || {Key, Value} <- Fields, is_binary(Value)]),
-    Where = #{file => unicode:characters_to_list(text(File)), line => max(0, Line)},
-    Meta = Where#{
-        pid => case Caller of undefined -> self(); _ -> Caller end,
+    Meta = (of_caller(Caller))#{
+        file => unicode:characters_to_list(text(File)),
+        line => max(0, Line),
         time => time(Time),
         python => Python#{level => Number, line => Line, worker => Worker, os_pid => OsPid}
     },

@@ -126,7 +126,7 @@ write(Found) ->
     Stacks = stacks(lists:usort([Worker || {#{worker_id := Worker, started := true}, _, _} <- Found])),
     Known = [{Request, Pool, Limit, stack(Request, Stacks)} || {Request, Pool, Limit} <- Found],
     {Told, Counted} = lists:split(min(?LOGGED, length(Known)), Known),
-    _ = [?LOG_WARNING("~ts", [text(Slow)]) || Slow <- Told],
+    _ = [?LOG_WARNING("~ts", [text(Slow)], py_logger:of_caller(Caller)) || {#{caller := Caller}, _, _, _} = Slow <- Told],
     _ = [?LOG_WARNING("~b more calls have come over slow_call", [length(Counted)]) || Counted =/= []],
     lists:foreach(fun event/1, Known).
 

@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture --prefix fx` (1) from gen_fixture; not to be edited.
-%% surface: c00f081c7e4a992a
-%% body: 3a61a96d44a00919
+%% surface: 462ede58daac6db2
+%% body: ad757540d28542e7
 %% @doc Python module `gen_fixture'.
 %% <pre>
 %% Every shape of function that wrappers are made of.
@@ -28,6 +28,7 @@
 -export([hidden/4]).
 -export([keyword_only/2]).
 -export([later/1, later/3]).
+-export([lazy/0, lazy/1]).
 -export([managed/1, managed/3]).
 -export([names/5, names/7]).
 -export([positional/1, positional/3]).
@@ -55,7 +56,7 @@ limit(Options) ->
 %% @doc <pre>
 %% Shout(text)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:68'
+%% Source: `gen_fixture/__init__.py:78'
 -spec shout(term()) -> py:result().
 shout(Text) ->
     shout(Text, [], #{}).
@@ -69,7 +70,7 @@ shout(Text, Kwargs, Options) ->
 %%
 %% An asynchronous generator.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:108'
+%% Source: `gen_fixture/__init__.py:118'
 -spec acount(term()) -> {ok, [term()]} | {error, py:reason()}.
 acount(N) ->
     acount(N, [], #{}).
@@ -81,7 +82,7 @@ acount(N, Kwargs, Options) ->
 %% @doc <pre>
 %% anything(**options)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:50'
+%% Source: `gen_fixture/__init__.py:60'
 -spec anything() -> py:result().
 anything() ->
     anything([], #{}).
@@ -93,7 +94,7 @@ anything(Kwargs, Options) ->
 %% @doc <pre>
 %% cached(x=1)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:72'
+%% Source: `gen_fixture/__init__.py:82'
 -spec cached() -> py:result().
 cached() ->
     cached([], #{}).
@@ -107,7 +108,7 @@ cached(Kwargs, Options) ->
 %%
 %% A generator.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:95'
+%% Source: `gen_fixture/__init__.py:105'
 -spec count(term()) -> {ok, [term()]} | {error, py:reason()}.
 count(N) ->
     count(N, [], #{}).
@@ -119,7 +120,7 @@ count(N, Kwargs, Options) ->
 %% @doc <pre>
 %% defaults(a, b=2, *, c=3)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:28'
+%% Source: `gen_fixture/__init__.py:38'
 -spec defaults(term()) -> py:result().
 defaults(A) ->
     defaults(A, [], #{}).
@@ -131,7 +132,7 @@ defaults(A, Kwargs, Options) ->
 %% @doc <pre>
 %% endless()
 %% </pre>
-%% Source: `gen_fixture/__init__.py:101'
+%% Source: `gen_fixture/__init__.py:111'
 -spec endless() -> {ok, [term()]} | {error, py:reason()}.
 endless() ->
     endless([], #{}).
@@ -143,7 +144,7 @@ endless(Kwargs, Options) ->
 %% @doc <pre>
 %% everything(a, b=1, *args, c, d=4, **more)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:54'
+%% Source: `gen_fixture/__init__.py:64'
 -spec everything(term(), [term()], py:kwargs(), py:options()) -> py:result().
 everything(A, Args, Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture">>, <<"everything">>, [A], Kwargs, #{names => [b, c, d], open => true, needed => [c], by_position => [b], rest => Args}, Options).
@@ -151,7 +152,7 @@ everything(A, Args, Kwargs, Options) ->
 %% @doc <pre>
 %% fails(text='no')
 %% </pre>
-%% Source: `gen_fixture/__init__.py:83'
+%% Source: `gen_fixture/__init__.py:93'
 -spec fails() -> py:result().
 fails() ->
     fails([], #{}).
@@ -203,7 +204,7 @@ formatted(Args, Kwargs, Options) ->
 %%
 %% Private parameters, without some of which others cannot be given.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:114'
+%% Source: `gen_fixture/__init__.py:124'
 -spec hidden(term(), [term()], py:kwargs(), py:options()) -> py:result().
 hidden(A, Rest, Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture">>, <<"hidden">>, [A], Kwargs, #{names => ['_b', '_c'], needed => ['_c'], by_position => ['_b'], rest => Rest}, Options).
@@ -211,7 +212,7 @@ hidden(A, Rest, Kwargs, Options) ->
 %% @doc <pre>
 %% keyword_only(*, key, other=None)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:37'
+%% Source: `gen_fixture/__init__.py:47'
 -spec keyword_only(py:kwargs(), py:options()) -> py:result().
 keyword_only(Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture">>, <<"keyword_only">>, [], Kwargs, #{names => [key, other], needed => [key]}, Options).
@@ -221,7 +222,7 @@ keyword_only(Kwargs, Options) ->
 %%
 %% Awaited.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:87'
+%% Source: `gen_fixture/__init__.py:97'
 -spec later(term()) -> py:result().
 later(X) ->
     later(X, [], #{}).
@@ -230,12 +231,20 @@ later(X) ->
 later(X, Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture">>, <<"later">>, [X], Kwargs, [add], Options).
 
+-spec lazy() -> {ok, py:ref()} | {error, py:reason()}.
+lazy() ->
+    lazy(#{}).
+
+-spec lazy(py:options()) -> {ok, py:ref()} | {error, py:reason()}.
+lazy(Options) ->
+    py_wrapper:value(<<"gen_fixture">>, <<"lazy">>, Options).
+
 %% @doc <pre>
 %% managed(value)
 %%
 %% Is no generator for those who call it.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:77'
+%% Source: `gen_fixture/__init__.py:87'
 -spec managed(term()) -> py:result().
 managed(Value) ->
     managed(Value, [], #{}).
@@ -249,7 +258,7 @@ managed(Value, Kwargs, Options) ->
 %%
 %% Parameters whose names mean something elsewhere.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:58'
+%% Source: `gen_fixture/__init__.py:68'
 -spec names(term(), term(), term(), term(), term()) -> py:result().
 names(Fn, N, Opts, Self_, End) ->
     names(Fn, N, Opts, Self_, End, [], #{}).
@@ -263,7 +272,7 @@ names(Fn, N, Opts, Self_, End, Kwargs, Options) ->
 %%
 %% All by position.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:32'
+%% Source: `gen_fixture/__init__.py:42'
 -spec positional(term()) -> py:result().
 positional(A) ->
     positional(A, [], #{}).
@@ -277,7 +286,7 @@ positional(A, Kwargs, Options) ->
 %%
 %% Has """quotes""" and a \ backslash, #{not} interpolated.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:63'
+%% Source: `gen_fixture/__init__.py:73'
 -spec quoted() -> py:result().
 quoted() ->
     quoted([], #{}).
@@ -291,7 +300,7 @@ quoted(Kwargs, Options) ->
 %%
 %% Both are needed.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:23'
+%% Source: `gen_fixture/__init__.py:33'
 -spec required(term(), term()) -> py:result().
 required(A, B) ->
     required(A, B, [], #{}).
@@ -305,7 +314,7 @@ required(A, B, Kwargs, Options) ->
 %%
 %% Joins.
 %% </pre>
-%% Source: `gen_fixture/__init__.py:41'
+%% Source: `gen_fixture/__init__.py:51'
 -spec star(term(), [term()]) -> py:result().
 star(First, Rest) ->
     star(First, Rest, [], #{}).
@@ -317,7 +326,7 @@ star(First, Rest, Kwargs, Options) ->
 %% @doc <pre>
 %% star_after_default(a, b=1, *rest)
 %% </pre>
-%% Source: `gen_fixture/__init__.py:46'
+%% Source: `gen_fixture/__init__.py:56'
 -spec star_after_default(term(), [term()]) -> py:result().
 star_after_default(A, Rest) ->
     star_after_default(A, Rest, [], #{}).

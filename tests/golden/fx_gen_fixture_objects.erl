@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
-%% surface: 50fbb66bf2578b82
-%% body: 96eaa9b6b8eb9b38
+%% surface: 0369359f260f8c0f
+%% body: 13c3628d81ff9c00
 %% @doc Python module `gen_fixture.objects'.
 %% <pre>
 %% Classes of every kind.
@@ -14,11 +14,12 @@
 -export([color/1, color/3]).
 -export([describe/1, describe/3]).
 -export([level/1, level/3]).
+-export([unsaid/1, unsaid/3]).
 
 %% @doc <pre>
 %% color(name: str) -&gt; Color
 %% </pre>
-%% Source: `gen_fixture/objects.py:156'
+%% Source: `gen_fixture/objects.py:175'
 -spec color(binary() | {str, unicode:chardata()}) -> {ok, fx_gen_fixture_objects_color:t()} | {error, py:reason()}.
 color(Name) ->
     color(Name, [], #{}).
@@ -34,7 +35,7 @@ color(Name, Kwargs, Options) ->
 %% @doc <pre>
 %% describe(point: Point) -&gt; str
 %% </pre>
-%% Source: `gen_fixture/objects.py:160'
+%% Source: `gen_fixture/objects.py:179'
 -spec describe(fx_gen_fixture_objects_point:t()) -> {ok, binary()} | {error, py:reason()}.
 describe(Point) ->
     describe(Point, [], #{}).
@@ -46,7 +47,7 @@ describe(Point, Kwargs, Options) ->
 %% @doc <pre>
 %% level(of: Level) -&gt; Level
 %% </pre>
-%% Source: `gen_fixture/objects.py:152'
+%% Source: `gen_fixture/objects.py:171'
 -spec level(fx_gen_fixture_objects_level:t() | integer()) -> {ok, integer()} | {error, py:reason()}.
 level(Of) ->
     level(Of, [], #{}).
@@ -54,3 +55,17 @@ level(Of) ->
 -spec level(fx_gen_fixture_objects_level:t() | integer(), [], py:options()) -> {ok, integer()} | {error, py:reason()}.
 level(Of, Kwargs, Options) ->
     py_wrapper:call(<<"gen_fixture.objects">>, <<"level">>, [Of], Kwargs, [], Options).
+
+%% @doc <pre>
+%% unsaid(*args, **kwargs)
+%%
+%% What it takes cannot be told.
+%% </pre>
+%% Source: `gen_fixture.objects'
+-spec unsaid([term()]) -> py:result().
+unsaid(Args) ->
+    unsaid(Args, [], #{}).
+
+-spec unsaid([term()], py:kwargs(), py:options()) -> py:result().
+unsaid(Args, Kwargs, Options) ->
+    py_wrapper:call(<<"gen_fixture.objects">>, <<"unsaid">>, Args, Kwargs, any, Options).

@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
-%% surface: d38b4ef2ec6235b4
-%% body: a5a67e29cb9f102d
+%% surface: 7a00c3cb1c6f5bfe
+%% body: 8e6859777e0a9a51
 %% @doc Python class `gen_fixture.objects.Base': `new' gives a handle, which the other functions take.
 %% <pre>
 %% What others extend.
@@ -11,6 +11,7 @@
 
 -compile(no_auto_import).
 -export([new/0, new/2]).
+-export([favourite/1, favourite/2]).
 -export([inherited/1, inherited/3]).
 -export([overridden/1, overridden/3]).
 -export_type([t/0]).
@@ -28,6 +29,14 @@ new() ->
 -spec new([], py:options()) -> {ok, t()} | {error, py:reason()}.
 new(Kwargs, Options) ->
     py_wrapper:new(<<"gen_fixture.objects">>, <<"Base">>, [], Kwargs, [], Options).
+
+-spec favourite(t()) -> {ok, py:ref()} | {error, py:reason()}.
+favourite(Self) ->
+    favourite(Self, #{}).
+
+-spec favourite(t(), py:options()) -> {ok, py:ref()} | {error, py:reason()}.
+favourite(Self, Options) ->
+    py_wrapper:get(Self, <<"favourite">>, Options).
 
 %% @doc <pre>
 %% inherited()

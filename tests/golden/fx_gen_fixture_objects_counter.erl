@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
-%% surface: 13cb98fc82a34d0d
-%% body: 82856ab93013fb23
+%% surface: bf35834871ca098c
+%% body: 8ca0a06f176d2cf6
 %% @doc Python class `gen_fixture.objects.Counter': `new' gives a handle, which the other functions take.
 %% <pre>
 %% Counts.
@@ -19,6 +19,8 @@
 -export([add/1, add/3]).
 -export([another/1, another/3]).
 -export([aupto/2, aupto/4]).
+-export([fallback/1, fallback/2]).
+-export([favourite/1, favourite/2]).
 -export([fixed/1, fixed/2]).
 -export([from_text/1, from_text/3]).
 -export([increment/1, increment/3]).
@@ -164,6 +166,22 @@ aupto(Self, N) ->
 -spec aupto(t(), term(), [], py:options()) -> {ok, [term()]} | {error, py:reason()}.
 aupto(Self, N, Kwargs, Options) ->
     py_wrapper:method_stream(Self, <<"aupto">>, [N], Kwargs, [], Options).
+
+-spec fallback(t()) -> {ok, py:ref()} | {error, py:reason()}.
+fallback(Self) ->
+    fallback(Self, #{}).
+
+-spec fallback(t(), py:options()) -> {ok, py:ref()} | {error, py:reason()}.
+fallback(Self, Options) ->
+    py_wrapper:get(Self, <<"fallback">>, Options).
+
+-spec favourite(t()) -> {ok, py:ref()} | {error, py:reason()}.
+favourite(Self) ->
+    favourite(Self, #{}).
+
+-spec favourite(t(), py:options()) -> {ok, py:ref()} | {error, py:reason()}.
+favourite(Self, Options) ->
+    py_wrapper:get(Self, <<"favourite">>, Options).
 
 %% @doc Source: `gen_fixture/objects.py:65'
 -spec fixed(t()) -> py:result().

@@ -20,6 +20,7 @@ from _erlang_gen_functions import (
     function,
     merged,
     param,
+    said,
     signature,
     source,
     spoken,
@@ -103,7 +104,7 @@ def public(module):
     top = module.__name__.partition(".")[0]
 
     def ours(name, value):
-        home = getattr(value, "__module__", None)
+        home = said(value, "__module__")
         if isinstance(value, type) or callable(value):
             # A package shows what its own modules define, a module what its own extension does.
             return home in (module.__name__, f"_{module.__name__}", None) or hasattr(module, "__path__") and home.partition(".")[0] == top
@@ -124,7 +125,7 @@ def member(module, name):
             return [{"kind": "exception", "name": name, "doc": doc(value)}]
         return [a_class(module, name, value)]
     if callable(value):
-        return [function(value, name, [getattr(value, "__module__", None) or module.__name__, module.__name__])]
+        return [function(value, name, [said(value, "__module__") or module.__name__, module.__name__])]
     home, tree = stubs.attribute([module.__name__], name)
     kind = kinds.of_tree(tree, home) if tree else value_type(value)
     return [{"kind": "value", "name": name, "type": kind}]
@@ -136,7 +137,7 @@ def typing_only(value):
         isinstance(value, typing.TypeVar)
         or typing.get_origin(value) is not None
         or type(value).__module__ in ("typing", "typing_extensions") and not isinstance(value, type)
-        or hasattr(value, "__supertype__")
+        or isinstance(value, types.FunctionType) and hasattr(value, "__supertype__")
     )
 
 
@@ -162,7 +163,7 @@ def a_class(module, name, cls):
     nested = []
     for base in reversed([base for base in cls.__mro__ if base is cls or base.__module__ not in FOREIGN and base is not object]):
         for key, raw in vars(base).items():
-            if isinstance(raw, type) and not key.startswith("_"):
+            if isinstance(raw, type) and not key.startswith("_") and raw.__qualname__ == f"{base.__qualname__}.{key}":
                 nested += member(module, f"{name}.{key}")
             elif not key.startswith("_") or key in SPECIAL:
                 one = class_member(cls, key, raw, home, shape)
@@ -271,6 +272,9 @@ def class_member(cls, key, raw, home, shape):
         return {"kind": "attribute", "name": key, "type": kind, "settable": settable, "doc": doc(raw), "source": cls.__module__}
     if isinstance(raw, (staticmethod, classmethod)) or type(raw).__name__ == "classmethod_descriptor":
         return dict(function(getattr(cls, key), key, home, 0, 0 if isinstance(raw, staticmethod) else 1), binding="class", alias=key)
+    if isinstance(raw, type) and key not in SPECIAL:
+        # A class from elsewhere, as a choice of this one.
+        return {"kind": "attribute", "name": key, "type": ["ref"], "settable": False, "doc": "", "source": ""}
     if callable(raw) or isinstance(raw, functools.partialmethod):
         one = function(getattr(cls, key), key, home, 1)
         return dict(one, binding="instance", name=key, alias=SPECIAL.get(key, key), generator=one["generator"] or key == "__iter__")

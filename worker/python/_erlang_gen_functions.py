@@ -20,9 +20,26 @@ KINDS = {
 }
 
 
+def said(thing, name):
+    """A text that an object has as an attribute; None if it has none, or does not let itself be asked."""
+    try:
+        text = getattr(thing, name, None)
+    except Exception:
+        return None
+    return text if isinstance(text, str) else None
+
+
+def unwrapped(value):
+    """What decorators have wrapped; the object itself if that cannot be found out."""
+    try:
+        return inspect.unwrap(value)
+    except Exception:
+        return value
+
+
 def doc(thing):
     """The docstring, as it is meant: without the indentation of its source. One that Python makes up is none."""
-    text = vars(thing).get("__doc__") if isinstance(thing, type) else getattr(thing, "__doc__", None)
+    text = vars(thing).get("__doc__") if isinstance(thing, type) else said(thing, "__doc__")
     if not isinstance(text, str):
         return ""
     if isinstance(thing, type):
@@ -35,7 +52,7 @@ def doc(thing):
 def source(thing, module):
     """File and line, the file as seen from the directory that imports start from; the module's name for what has no source."""
     try:
-        path = inspect.getsourcefile(inspect.unwrap(thing) if callable(thing) else thing)
+        path = inspect.getsourcefile(unwrapped(thing) if callable(thing) else thing)
     except (TypeError, ValueError, OSError):
         path = None
     if not path:
@@ -45,10 +62,9 @@ def source(thing, module):
     short = os.path.relpath(path, max(roots, key=len)) if roots else os.path.basename(path)
     if isinstance(thing, types.ModuleType):
         return short
-    code = getattr(inspect.unwrap(thing), "__code__", None)
-    try:
-        line = code.co_firstlineno if isinstance(code, types.CodeType) else inspect.getsourcelines(thing)[1]
-    except (OSError, TypeError):
+    code = getattr(unwrapped(thing), "__code__", None)
+    line = code.co_firstlineno if isinstance(code, types.CodeType) else stubs.class_line(path, said(thing, "__qualname__"))
+    if line is None:
         return short
     return f"{short}:{line}"
 
@@ -73,9 +89,9 @@ def default(value):
 def function(value, name, homes, skip=0, skip_in_source=None):
     """A function; `skip` parameters come from elsewhere, such as `self`: of the object, and of its source where that differs."""
     first = skip if skip_in_source is None else skip_in_source
-    raw = inspect.unwrap(value)
-    homes = [home for home in dict.fromkeys([getattr(raw, "__module__", None), *homes]) if home]
-    qualname = getattr(raw, "__qualname__", None) or name
+    raw = unwrapped(value)
+    homes = [home for home in dict.fromkeys([said(raw, "__module__"), *homes]) if home]
+    qualname = said(raw, "__qualname__") or name
     home, nodes = stubs.definitions(homes, qualname if "<" not in qualname else name)
     if not nodes and qualname != name:
         home, nodes = stubs.definitions(homes, name)
@@ -114,7 +130,8 @@ def signature(value, module, skip):
     """Parameters and result of an object; None where it does not say."""
     try:
         found = inspect.signature(value)
-    except (TypeError, ValueError):
+    except Exception:
+        # Not only what it says that it raises: it runs code of the object, and evaluates defaults of C functions.
         return None, kinds.ANY
     params = [
         param(p.name, KINDS[p.kind], None if p.default is p.empty else default(p.default), None if p.annotation is p.empty else kinds.of(p.annotation, module))

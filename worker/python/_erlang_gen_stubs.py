@@ -12,6 +12,7 @@ class Names:
     def __init__(self, path):
         self.functions = {}  # a list each: overloads, then the implementation
         self.assigned = {}  # annotation or None
+        self.classes = {}  # line, that of the first decorator
         with open(path, "rb") as file:
             tree = ast.parse(file.read())
         self.walk(tree.body, "")
@@ -21,6 +22,7 @@ class Names:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 self.functions.setdefault(prefix + node.name, []).append(node)
             elif isinstance(node, ast.ClassDef):
+                self.classes[prefix + node.name] = min(one.lineno for one in [node, *node.decorator_list])
                 self.walk(node.body, f"{prefix}{node.name}.")
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 self.assigned[prefix + node.target.id] = node.annotation
@@ -44,6 +46,7 @@ def holds(test):
 
 
 _names = {}
+_stubs = {}
 
 
 def names_in(path):
@@ -59,6 +62,7 @@ def names_in(path):
 def forget():
     """Lets go of the files."""
     _names.clear()
+    _stubs.clear()
 
 
 def source_of(module):
@@ -69,6 +73,12 @@ def source_of(module):
 
 def stub_of(module):
     """The path of the stub of a module: beside it, or in a package of stubs."""
+    if module not in _stubs:
+        _stubs[module] = find_stub(module)
+    return _stubs[module]
+
+
+def find_stub(module):
     path = getattr(sys.modules.get(module), "__file__", None)
     if path:
         directory, name = os.path.split(path)
@@ -106,6 +116,12 @@ def attribute(modules, name):
             if names and names.assigned.get(name) is not None:
                 return module, names.assigned[name]
     return None, None
+
+
+def class_line(path, name):
+    """The line where a class begins in a file; None if it is not known."""
+    names = names_in(path)
+    return names.classes.get(name) if names else None
 
 
 def assigned(module):

@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture --prefix Fx` (1) from gen_fixture; not to be edited.
-# surface: c00f081c7e4a992a
-# body: f43a92552f2978b8
+# surface: 462ede58daac6db2
+# body: 3f8f2dcb3c77ed0e
 defmodule Fx.GenFixture do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -36,7 +36,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       Shout(text)
 
-  Source: `gen_fixture/__init__.py:68`
+  Source: `gen_fixture/__init__.py:78`
   """
   @spec shout(term(), [], opts()) :: Result.t()
   def shout(text, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "Shout", [text], kw, [], opts)
@@ -49,7 +49,7 @@ defmodule Fx.GenFixture do
 
   An asynchronous generator.
 
-  Source: `gen_fixture/__init__.py:108`
+  Source: `gen_fixture/__init__.py:118`
   """
   @spec acount!(term(), [], Py.Options.stream()) :: Enumerable.t()
   def acount!(n, kw \\ [], opts \\ []), do: Wrapper.stream!("gen_fixture", "acount", [n], kw, [], opts)
@@ -57,7 +57,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       anything(**options)
 
-  Source: `gen_fixture/__init__.py:50`
+  Source: `gen_fixture/__init__.py:60`
   """
   @spec anything(keyword(), opts()) :: Result.t()
   def anything(kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "anything", [], kw, :any, opts)
@@ -68,7 +68,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       cached(x=1)
 
-  Source: `gen_fixture/__init__.py:72`
+  Source: `gen_fixture/__init__.py:82`
   """
   @spec cached(keyword(), opts()) :: Result.t()
   def cached(kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "cached", [], kw, [:x], opts)
@@ -81,7 +81,7 @@ defmodule Fx.GenFixture do
 
   A generator.
 
-  Source: `gen_fixture/__init__.py:95`
+  Source: `gen_fixture/__init__.py:105`
   """
   @spec count!(term(), keyword(), Py.Options.stream()) :: Enumerable.t()
   def count!(n, kw \\ [], opts \\ []), do: Wrapper.stream!("gen_fixture", "count", [n], kw, [:step], opts)
@@ -89,7 +89,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       defaults(a, b=2, *, c=3)
 
-  Source: `gen_fixture/__init__.py:28`
+  Source: `gen_fixture/__init__.py:38`
   """
   @spec defaults(term(), keyword(), opts()) :: Result.t()
   def defaults(a, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "defaults", [a], kw, [:b, :c], opts)
@@ -100,7 +100,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       endless()
 
-  Source: `gen_fixture/__init__.py:101`
+  Source: `gen_fixture/__init__.py:111`
   """
   @spec endless!([], Py.Options.stream()) :: Enumerable.t()
   def endless!(kw \\ [], opts \\ []), do: Wrapper.stream!("gen_fixture", "endless", [], kw, [], opts)
@@ -108,7 +108,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       everything(a, b=1, *args, c, d=4, **more)
 
-  Source: `gen_fixture/__init__.py:54`
+  Source: `gen_fixture/__init__.py:64`
   """
   @spec everything(term(), list(), keyword(), opts()) :: Result.t()
   def everything(a, args, kw, opts \\ []),
@@ -128,7 +128,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       fails(text='no')
 
-  Source: `gen_fixture/__init__.py:83`
+  Source: `gen_fixture/__init__.py:93`
   """
   @spec fails(keyword(), opts()) :: Result.t()
   def fails(kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "fails", [], kw, [:text], opts)
@@ -178,7 +178,7 @@ defmodule Fx.GenFixture do
 
   Private parameters, without some of which others cannot be given.
 
-  Source: `gen_fixture/__init__.py:114`
+  Source: `gen_fixture/__init__.py:124`
   """
   @spec hidden(term(), list(), keyword(), opts()) :: Result.t()
   def hidden(a, rest, kw, opts \\ []),
@@ -198,7 +198,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       keyword_only(*, key, other=None)
 
-  Source: `gen_fixture/__init__.py:37`
+  Source: `gen_fixture/__init__.py:47`
   """
   @spec keyword_only(keyword(), opts()) :: Result.t()
   def keyword_only(kw, opts \\ []),
@@ -212,7 +212,7 @@ defmodule Fx.GenFixture do
 
   Awaited.
 
-  Source: `gen_fixture/__init__.py:87`
+  Source: `gen_fixture/__init__.py:97`
   """
   @spec later(term(), keyword(), opts()) :: Result.t()
   def later(x, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "later", [x], kw, [:add], opts)
@@ -220,12 +220,18 @@ defmodule Fx.GenFixture do
   @spec later!(term(), keyword(), opts()) :: term()
   def later!(x, kw \\ [], opts \\ []), do: Result.value!(later(x, kw, opts))
 
+  @spec lazy(opts()) :: Result.t(:py.ref())
+  def lazy(opts \\ []), do: Wrapper.value("gen_fixture", "lazy", opts)
+
+  @spec lazy!(opts()) :: :py.ref()
+  def lazy!(opts \\ []), do: Result.value!(lazy(opts))
+
   @doc ~S"""
       managed(value)
 
   Is no generator for those who call it.
 
-  Source: `gen_fixture/__init__.py:77`
+  Source: `gen_fixture/__init__.py:87`
   """
   @spec managed(term(), [], opts()) :: Result.t()
   def managed(value, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "managed", [value], kw, [], opts)
@@ -238,7 +244,7 @@ defmodule Fx.GenFixture do
 
   Parameters whose names mean something elsewhere.
 
-  Source: `gen_fixture/__init__.py:58`
+  Source: `gen_fixture/__init__.py:68`
   """
   @spec names(term(), term(), term(), term(), term(), keyword(), opts()) :: Result.t()
   def names(fn_, n, opts_, self_, end_, kw \\ [], opts \\ []),
@@ -253,7 +259,7 @@ defmodule Fx.GenFixture do
 
   All by position.
 
-  Source: `gen_fixture/__init__.py:32`
+  Source: `gen_fixture/__init__.py:42`
   """
   @spec positional(term(), keyword(), opts()) :: Result.t()
   def positional(a, kw \\ [], opts \\ []),
@@ -275,7 +281,7 @@ defmodule Fx.GenFixture do
 
   Has \"\"\"quotes\"\"\" and a \\ backslash, \#{not} interpolated.
 
-  Source: `gen_fixture/__init__.py:63`
+  Source: `gen_fixture/__init__.py:73`
   """
   @spec quoted([], opts()) :: Result.t()
   def quoted(kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "quoted", [], kw, [], opts)
@@ -288,7 +294,7 @@ defmodule Fx.GenFixture do
 
   Both are needed.
 
-  Source: `gen_fixture/__init__.py:23`
+  Source: `gen_fixture/__init__.py:33`
   """
   @spec required(term(), term(), [], opts()) :: Result.t()
   def required(a, b, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "required", [a, b], kw, [], opts)
@@ -301,7 +307,7 @@ defmodule Fx.GenFixture do
 
   Joins.
 
-  Source: `gen_fixture/__init__.py:41`
+  Source: `gen_fixture/__init__.py:51`
   """
   @spec star(term(), list(), keyword(), opts()) :: Result.t()
   def star(first, rest, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture", "star", [first | rest], kw, [:sep], opts)
@@ -312,7 +318,7 @@ defmodule Fx.GenFixture do
   @doc ~S"""
       star_after_default(a, b=1, *rest)
 
-  Source: `gen_fixture/__init__.py:46`
+  Source: `gen_fixture/__init__.py:56`
   """
   @spec star_after_default(term(), list(), keyword(), opts()) :: Result.t()
   def star_after_default(a, rest, kw \\ [], opts \\ []),

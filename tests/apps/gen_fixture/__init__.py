@@ -9,7 +9,7 @@ from time import strftime as formatted
 
 __all__ = [
     "LIMIT", "LETTERS", "FixtureError", "Shout", "acount", "anything", "cached", "count", "defaults", "endless", "everything", "fails", "formatted", "hidden", "keyword_only",
-    "later", "managed", "names", "positional", "quoted", "required", "star", "star_after_default",
+    "later", "lazy", "managed", "names", "positional", "quoted", "required", "star", "star_after_default",
 ]  # fmt: skip
 
 LIMIT = 10
@@ -18,6 +18,16 @@ LETTERS = ("a", "b")
 
 class FixtureError(ValueError):
     """Raised on purpose."""
+
+
+class Lazy:
+    """Loads itself when it is touched, and cannot."""
+
+    def __getattr__(self, name):
+        raise LookupError(name)
+
+
+lazy = Lazy()
 
 
 def required(a, b):

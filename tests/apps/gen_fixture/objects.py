@@ -106,6 +106,11 @@ class Counter(Base):
         return iter(range(self._value))
 
 
+# Classes that name each other, as those of frameworks do.
+Base.favourite = Counter
+Counter.fallback = Base
+
+
 class Slotted:
     __slots__ = ("x",)
 
@@ -147,6 +152,20 @@ class Level(enum.IntEnum):
 
 class ObjectsError(Exception):
     """Of this module."""
+
+
+class Unsaid:
+    """What it takes cannot be told."""
+
+    @property
+    def __signature__(self):
+        raise LookupError("signature")
+
+    def __call__(self, *args):
+        return list(args)
+
+
+unsaid = Unsaid()
 
 
 def level(of: Level) -> Level:

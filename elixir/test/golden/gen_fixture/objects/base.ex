@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
-# surface: d38b4ef2ec6235b4
-# body: 8979e874627c3d03
+# surface: 7a00c3cb1c6f5bfe
+# body: 58b80e4c04dae5bf
 defmodule Fx.GenFixture.Objects.Base do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -27,6 +27,12 @@ defmodule Fx.GenFixture.Objects.Base do
 
   @spec new!([], opts()) :: t()
   def new!(kw \\ [], opts \\ []), do: Result.value!(new(kw, opts))
+
+  @spec favourite(t(), opts()) :: Result.t(:py.ref())
+  def favourite(self, opts \\ []), do: Wrapper.get(self, "favourite", opts)
+
+  @spec favourite!(t(), opts()) :: :py.ref()
+  def favourite!(self, opts \\ []), do: Result.value!(favourite(self, opts))
 
   @doc ~S"""
       inherited()

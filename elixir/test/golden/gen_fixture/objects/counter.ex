@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
-# surface: 13cb98fc82a34d0d
-# body: 163dab92494ca07c
+# surface: bf35834871ca098c
+# body: 6a196327241fec0c
 defmodule Fx.GenFixture.Objects.Counter do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -115,6 +115,18 @@ defmodule Fx.GenFixture.Objects.Counter do
   """
   @spec aupto!(t(), term(), [], Py.Options.stream()) :: Enumerable.t()
   def aupto!(self, n, kw \\ [], opts \\ []), do: Wrapper.method_stream!(self, "aupto", [n], kw, [], opts)
+
+  @spec fallback(t(), opts()) :: Result.t(:py.ref())
+  def fallback(self, opts \\ []), do: Wrapper.get(self, "fallback", opts)
+
+  @spec fallback!(t(), opts()) :: :py.ref()
+  def fallback!(self, opts \\ []), do: Result.value!(fallback(self, opts))
+
+  @spec favourite(t(), opts()) :: Result.t(:py.ref())
+  def favourite(self, opts \\ []), do: Wrapper.get(self, "favourite", opts)
+
+  @spec favourite!(t(), opts()) :: :py.ref()
+  def favourite!(self, opts \\ []), do: Result.value!(favourite(self, opts))
 
   @doc ~S"""
   Source: `gen_fixture/objects.py:65`

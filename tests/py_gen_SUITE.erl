@@ -200,6 +200,10 @@ kinds_of_classes(_Config) ->
     {ok, [1, 2]} = fx_gen_fixture_objects:unsaid([1, 2]),
     {ok, Unsaid} = fx_gen_fixture_objects_unsaid:new(),
     {ok, [3]} = fx_gen_fixture_objects_unsaid:call(Unsaid, [3]),
+    {ok, Fine} = fx_gen_fixture_objects_fine:new(),
+    {ok, 1} = fx_gen_fixture_objects_fine:increment(Fine),
+    {ok, Limit} = fx_gen_fixture_objects_fine_limit:new(),
+    {ok, 5} = fx_gen_fixture_objects_fine_limit:get(Limit),
     %% A class that another one names is no class of its own there.
     {ok, Plain} = fx_gen_fixture_objects_base:new(),
     {ok, Favourite} = fx_gen_fixture_objects_base:favourite(Plain),

@@ -1,6 +1,6 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: 0369359f260f8c0f
-%% body: 13c3628d81ff9c00
+%% body: 72e7a778a3c9b4cb
 %% @doc Python module `gen_fixture.objects'.
 %% <pre>
 %% Classes of every kind.
@@ -19,7 +19,7 @@
 %% @doc <pre>
 %% color(name: str) -&gt; Color
 %% </pre>
-%% Source: `gen_fixture/objects.py:175'
+%% Source: `gen_fixture/objects.py:182'
 -spec color(binary() | {str, unicode:chardata()}) -> {ok, fx_gen_fixture_objects_color:t()} | {error, py:reason()}.
 color(Name) ->
     color(Name, [], #{}).
@@ -35,7 +35,7 @@ color(Name, Kwargs, Options) ->
 %% @doc <pre>
 %% describe(point: Point) -&gt; str
 %% </pre>
-%% Source: `gen_fixture/objects.py:179'
+%% Source: `gen_fixture/objects.py:186'
 -spec describe(fx_gen_fixture_objects_point:t()) -> {ok, binary()} | {error, py:reason()}.
 describe(Point) ->
     describe(Point, [], #{}).
@@ -47,7 +47,7 @@ describe(Point, Kwargs, Options) ->
 %% @doc <pre>
 %% level(of: Level) -&gt; Level
 %% </pre>
-%% Source: `gen_fixture/objects.py:171'
+%% Source: `gen_fixture/objects.py:178'
 -spec level(fx_gen_fixture_objects_level:t() | integer()) -> {ok, integer()} | {error, py:reason()}.
 level(Of) ->
     level(Of, [], #{}).

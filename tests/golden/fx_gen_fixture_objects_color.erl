@@ -1,12 +1,12 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: 745f5d7828d6711d
-%% body: 1a3a51952a32d445
+%% body: 5e7337d82c48cc86
 %% @doc Python class `gen_fixture.objects.Color', an enumeration: each member is a function that gives its handle.
 %% <pre>
 %% Of paint.
 %% </pre>
 %%
-%% Source: `gen_fixture/objects.py:138'
+%% Source: `gen_fixture/objects.py:145'
 -module(fx_gen_fixture_objects_color).
 
 -compile(no_auto_import).
@@ -23,7 +23,7 @@
 %% @doc <pre>
 %% Color(value, /)
 %% </pre>
-%% Source: `gen_fixture/objects.py:138'
+%% Source: `gen_fixture/objects.py:145'
 -spec new(term()) -> {ok, t()} | {error, py:reason()}.
 new(Value) ->
     new(Value, [], #{}).
@@ -67,7 +67,7 @@ value(Self, Options) ->
 %% @doc <pre>
 %% lower() -&gt; str
 %% </pre>
-%% Source: `gen_fixture/objects.py:144'
+%% Source: `gen_fixture/objects.py:151'
 -spec lower(t()) -> {ok, binary()} | {error, py:reason()}.
 lower(Self) ->
     lower(Self, [], #{}).

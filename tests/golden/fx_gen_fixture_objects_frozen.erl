@@ -1,9 +1,9 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: b11ff9f6c15b7f53
-%% body: bef27f52c6d93741
+%% body: 7ba4865a93b63a15
 %% @doc Python class `gen_fixture.objects.Frozen': `new' gives a handle, which the other functions take.
 %%
-%% Source: `gen_fixture/objects.py:133'
+%% Source: `gen_fixture/objects.py:140'
 -module(fx_gen_fixture_objects_frozen).
 
 -compile(no_auto_import).
@@ -17,7 +17,7 @@
 %% @doc <pre>
 %% Frozen(name: str)
 %% </pre>
-%% Source: `gen_fixture/objects.py:133'
+%% Source: `gen_fixture/objects.py:140'
 -spec new(binary() | {str, unicode:chardata()}) -> {ok, t()} | {error, py:reason()}.
 new(Name) ->
     new(Name, [], #{}).

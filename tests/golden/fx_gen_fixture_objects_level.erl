@@ -1,9 +1,9 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: db774e5befd603d2
-%% body: c020b8cc74cd634f
+%% body: be838cdedc938c60
 %% @doc Python class `gen_fixture.objects.Level', an enumeration: each member is a function that gives its handle.
 %%
-%% Source: `gen_fixture/objects.py:148'
+%% Source: `gen_fixture/objects.py:155'
 -module(fx_gen_fixture_objects_level).
 
 -compile(no_auto_import).
@@ -21,7 +21,7 @@
 %% @doc <pre>
 %% Level(value, /)
 %% </pre>
-%% Source: `gen_fixture/objects.py:148'
+%% Source: `gen_fixture/objects.py:155'
 -spec new(term()) -> {ok, t()} | {error, py:reason()}.
 new(Value) ->
     new(Value, [], #{}).

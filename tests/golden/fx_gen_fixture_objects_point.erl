@@ -1,12 +1,12 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: b479b6a53ca3ac4c
-%% body: a4cb11e7d4d814e1
+%% body: 1d3013efbe0875cc
 %% @doc Python class `gen_fixture.objects.Point': `new' gives a handle, which the other functions take.
 %% <pre>
 %% A point.
 %% </pre>
 %%
-%% Source: `gen_fixture/objects.py:121'
+%% Source: `gen_fixture/objects.py:128'
 -module(fx_gen_fixture_objects_point).
 
 -compile(no_auto_import).
@@ -31,7 +31,7 @@
 %% @doc <pre>
 %% Point(x: int, y: int = 0, tags: list[str] = &lt;factory&gt;)
 %% </pre>
-%% Source: `gen_fixture/objects.py:121'
+%% Source: `gen_fixture/objects.py:128'
 -spec new(integer()) -> {ok, t()} | {error, py:reason()}.
 new(X) ->
     new(X, [], #{}).
@@ -51,7 +51,7 @@ to_map(Self, Options) ->
 %% @doc <pre>
 %% norm() -&gt; float
 %% </pre>
-%% Source: `gen_fixture/objects.py:129'
+%% Source: `gen_fixture/objects.py:136'
 -spec norm(t()) -> {ok, float() | nan | infinity | neg_infinity} | {error, py:reason()}.
 norm(Self) ->
     norm(Self, [], #{}).

@@ -1,9 +1,9 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: 4c6cc625d3a28ad6
-%% body: cdbdddd5765f6aed
+%% body: fecc01d5ebcf42de
 %% @doc Python class `gen_fixture.objects.Slotted': `new' gives a handle, which the other functions take.
 %%
-%% Source: `gen_fixture/objects.py:114'
+%% Source: `gen_fixture/objects.py:121'
 -module(fx_gen_fixture_objects_slotted).
 
 -compile(no_auto_import).
@@ -16,7 +16,7 @@
 %% @doc <pre>
 %% Slotted(x)
 %% </pre>
-%% Source: `gen_fixture/objects.py:114'
+%% Source: `gen_fixture/objects.py:121'
 -spec new(term()) -> {ok, t()} | {error, py:reason()}.
 new(X) ->
     new(X, [], #{}).

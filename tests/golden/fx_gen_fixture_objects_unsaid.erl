@@ -1,12 +1,12 @@
 %% Made by `py_gen gen_fixture.objects --prefix fx` (1) from gen_fixture; not to be edited.
 %% surface: 36783d679d421167
-%% body: 195f87d178b4c66c
+%% body: 1f7c1601003b8956
 %% @doc Python class `gen_fixture.objects.Unsaid': `new' gives a handle, which the other functions take.
 %% <pre>
 %% What it takes cannot be told.
 %% </pre>
 %%
-%% Source: `gen_fixture/objects.py:157'
+%% Source: `gen_fixture/objects.py:164'
 -module(fx_gen_fixture_objects_unsaid).
 
 -compile(no_auto_import).
@@ -19,7 +19,7 @@
 %% @doc <pre>
 %% Unsaid()
 %% </pre>
-%% Source: `gen_fixture/objects.py:157'
+%% Source: `gen_fixture/objects.py:164'
 -spec new() -> {ok, t()} | {error, py:reason()}.
 new() ->
     new([], #{}).
@@ -31,7 +31,7 @@ new(Kwargs, Options) ->
 %% @doc <pre>
 %% __call__(*args)
 %% </pre>
-%% Source: `gen_fixture/objects.py:164'
+%% Source: `gen_fixture/objects.py:171'
 -spec call(t(), [term()]) -> py:result().
 call(Self, Args) ->
     call(Self, Args, [], #{}).

@@ -160,17 +160,19 @@ def a_class(module, name, cls):
     home = [cls.__module__, module.__name__]
     description["init"] = constructor(cls, name, home, shape)
     found = {field["name"]: attribute(field) for field in description["fields"]} if shape != "enum" else {}
-    nested = []
+    nested = set()
     for base in reversed([base for base in cls.__mro__ if base is cls or base.__module__ not in FOREIGN and base is not object]):
         for key, raw in vars(base).items():
+            nested.discard(key)
             if isinstance(raw, type) and not key.startswith("_") and raw.__qualname__ == f"{base.__qualname__}.{key}":
-                nested += member(module, f"{name}.{key}")
+                nested.add(key)
+                found.pop(key, None)
             elif not key.startswith("_") or key in SPECIAL:
                 one = class_member(cls, key, raw, home, shape)
                 if one and not (key in found and one["kind"] == "attribute"):
                     found[key] = one
     description["members"] = [found[key] for key in sorted(found)]
-    description["classes"] = nested
+    description["classes"] = [one for key in sorted(nested) for one in member(module, f"{name}.{key}")]
     return description
 
 

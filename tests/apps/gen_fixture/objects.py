@@ -111,6 +111,13 @@ Base.favourite = Counter
 Counter.fallback = Base
 
 
+class Fine(Counter):
+    """Has a nested class in place of that of its base."""
+
+    class Limit(Counter.Limit):
+        pass
+
+
 class Slotted:
     __slots__ = ("x",)
 

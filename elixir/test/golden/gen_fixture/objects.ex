@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: 0369359f260f8c0f
-# body: b2b3625b23d126d8
+# body: 4442442374cc22da
 defmodule Fx.GenFixture.Objects do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -22,7 +22,7 @@ defmodule Fx.GenFixture.Objects do
   @doc ~S"""
       color(name: str) -> Color
 
-  Source: `gen_fixture/objects.py:175`
+  Source: `gen_fixture/objects.py:182`
   """
   @spec color(String.t(), [], opts()) :: Result.t(Fx.GenFixture.Objects.Color.t())
   def color(name, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.objects", "color", [name], kw, [], opts)
@@ -33,7 +33,7 @@ defmodule Fx.GenFixture.Objects do
   @doc ~S"""
       describe(point: Point) -> str
 
-  Source: `gen_fixture/objects.py:179`
+  Source: `gen_fixture/objects.py:186`
   """
   @spec describe(Fx.GenFixture.Objects.Point.t(), [], opts()) :: Result.t(String.t())
   def describe(point, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.objects", "describe", [point], kw, [], opts)
@@ -44,7 +44,7 @@ defmodule Fx.GenFixture.Objects do
   @doc ~S"""
       level(of: Level) -> Level
 
-  Source: `gen_fixture/objects.py:171`
+  Source: `gen_fixture/objects.py:178`
   """
   @spec level(Fx.GenFixture.Objects.Level.t() | integer(), [], opts()) :: Result.t(integer())
   def level(of, kw \\ [], opts \\ []), do: Wrapper.call("gen_fixture.objects", "level", [of], kw, [], opts)

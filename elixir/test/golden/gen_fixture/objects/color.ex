@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: 745f5d7828d6711d
-# body: 84c348b3c194366d
+# body: 205f61044d6bacf2
 defmodule Fx.GenFixture.Objects.Color do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -10,7 +10,7 @@ defmodule Fx.GenFixture.Objects.Color do
 
   Of paint.
 
-  Source: `gen_fixture/objects.py:138`
+  Source: `gen_fixture/objects.py:145`
   """
 
   @type opts :: Py.Options.call()
@@ -20,7 +20,7 @@ defmodule Fx.GenFixture.Objects.Color do
   @doc ~S"""
       Color(value, /)
 
-  Source: `gen_fixture/objects.py:138`
+  Source: `gen_fixture/objects.py:145`
   """
   @spec new(term(), [], opts()) :: Result.t(t())
   def new(value, kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Color", [value], kw, [], opts)
@@ -55,7 +55,7 @@ defmodule Fx.GenFixture.Objects.Color do
   @doc ~S"""
       lower() -> str
 
-  Source: `gen_fixture/objects.py:144`
+  Source: `gen_fixture/objects.py:151`
   """
   @spec lower(t(), [], opts()) :: Result.t(String.t())
   def lower(self, kw \\ [], opts \\ []), do: Wrapper.method(self, "lower", [], kw, [], opts)

@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: b11ff9f6c15b7f53
-# body: fe1e1ef12aee77e8
+# body: 3b1ea05eb99fbe63
 defmodule Fx.GenFixture.Objects.Frozen do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -8,7 +8,7 @@ defmodule Fx.GenFixture.Objects.Frozen do
   @moduledoc ~S"""
   Python class `gen_fixture.objects.Frozen`: `new` gives a handle, which the other functions take.
 
-  Source: `gen_fixture/objects.py:133`
+  Source: `gen_fixture/objects.py:140`
   """
 
   @type opts :: Py.Options.call()
@@ -18,7 +18,7 @@ defmodule Fx.GenFixture.Objects.Frozen do
   @doc ~S"""
       Frozen(name: str)
 
-  Source: `gen_fixture/objects.py:133`
+  Source: `gen_fixture/objects.py:140`
   """
   @spec new(String.t(), [], opts()) :: Result.t(t())
   def new(name, kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Frozen", [name], kw, [], opts)

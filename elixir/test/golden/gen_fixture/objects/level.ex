@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: db774e5befd603d2
-# body: 33c509d94664f547
+# body: 0fdf58b81ef74886
 defmodule Fx.GenFixture.Objects.Level do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -8,7 +8,7 @@ defmodule Fx.GenFixture.Objects.Level do
   @moduledoc ~S"""
   Python class `gen_fixture.objects.Level`, an enumeration: each member is a function that gives its handle.
 
-  Source: `gen_fixture/objects.py:148`
+  Source: `gen_fixture/objects.py:155`
   """
 
   @type opts :: Py.Options.call()
@@ -21,7 +21,7 @@ defmodule Fx.GenFixture.Objects.Level do
   @doc ~S"""
       Level(value, /)
 
-  Source: `gen_fixture/objects.py:148`
+  Source: `gen_fixture/objects.py:155`
   """
   @spec new(term(), [], opts()) :: Result.t(t())
   def new(value, kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Level", [value], kw, [], opts)

@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: b479b6a53ca3ac4c
-# body: 957e966145d4ece5
+# body: 97bcce9bc10f6e08
 defmodule Fx.GenFixture.Objects.Point do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -10,7 +10,7 @@ defmodule Fx.GenFixture.Objects.Point do
 
   A point.
 
-  Source: `gen_fixture/objects.py:121`
+  Source: `gen_fixture/objects.py:128`
   """
 
   @type opts :: Py.Options.call()
@@ -22,7 +22,7 @@ defmodule Fx.GenFixture.Objects.Point do
   @doc ~S"""
       Point(x: int, y: int = 0, tags: list[str] = <factory>)
 
-  Source: `gen_fixture/objects.py:121`
+  Source: `gen_fixture/objects.py:128`
   """
   @spec new(integer(), new_kwargs(), opts()) :: Result.t(t())
   def new(x, kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Point", [x], kw, [:y, :tags], opts)
@@ -39,7 +39,7 @@ defmodule Fx.GenFixture.Objects.Point do
   @doc ~S"""
       norm() -> float
 
-  Source: `gen_fixture/objects.py:129`
+  Source: `gen_fixture/objects.py:136`
   """
   @spec norm(t(), [], opts()) :: Result.t(Wrapper.real())
   def norm(self, kw \\ [], opts \\ []), do: Wrapper.method(self, "norm", [], kw, [], opts)

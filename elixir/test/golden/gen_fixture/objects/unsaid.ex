@@ -1,6 +1,6 @@
 # Made by `mix py.gen gen_fixture.objects --prefix Fx` (1) from gen_fixture; not to be edited.
 # surface: 36783d679d421167
-# body: d5dce1706abe088a
+# body: 2365b0241c2b4e97
 defmodule Fx.GenFixture.Objects.Unsaid do
   import Kernel, only: [@: 1, def: 2, sigil_S: 2]
   alias Py.{Result, Wrapper}
@@ -10,7 +10,7 @@ defmodule Fx.GenFixture.Objects.Unsaid do
 
   What it takes cannot be told.
 
-  Source: `gen_fixture/objects.py:157`
+  Source: `gen_fixture/objects.py:164`
   """
 
   @type opts :: Py.Options.call()
@@ -20,7 +20,7 @@ defmodule Fx.GenFixture.Objects.Unsaid do
   @doc ~S"""
       Unsaid()
 
-  Source: `gen_fixture/objects.py:157`
+  Source: `gen_fixture/objects.py:164`
   """
   @spec new([], opts()) :: Result.t(t())
   def new(kw \\ [], opts \\ []), do: Wrapper.new("gen_fixture.objects", "Unsaid", [], kw, [], opts)
@@ -31,7 +31,7 @@ defmodule Fx.GenFixture.Objects.Unsaid do
   @doc ~S"""
       __call__(*args)
 
-  Source: `gen_fixture/objects.py:164`
+  Source: `gen_fixture/objects.py:171`
   """
   @spec call(t(), list(), [], opts()) :: Result.t()
   def call(self, args, kw \\ [], opts \\ []), do: Wrapper.method(self, "__call__", args, kw, [], opts)

@@ -1,5 +1,6 @@
 defmodule Py.ReadmeTest do
   use ExUnit.Case
+  import Eventually
 
   @readme Path.expand("../README.md", __DIR__)
 
@@ -37,15 +38,8 @@ defmodule Py.ReadmeTest do
     first = Process.whereis(tally)
     assert {:error, %Py.Error{type: :worker_down}} = Py.Context.exec(:sys.get_state(tally), "import os\nos._exit(1)")
     catch_exit(tally.add(5))
-    until(fn -> Process.whereis(tally) not in [nil, first] end)
+    eventually(fn -> Process.whereis(tally) not in [nil, first] end)
     assert tally.add(5) == 5
-  end
-
-  defp until(condition) do
-    unless condition.() do
-      Process.sleep(5)
-      until(condition)
-    end
   end
 
   test "every public module is in the table, and says what it is" do

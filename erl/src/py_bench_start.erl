@@ -10,8 +10,8 @@
 %% Says that it runs, and waits for the end of its input.
 -define(READY, "print(flush=True); input()").
 
-%% @doc Start of a worker until a call may come, also of one that takes the place of a dead one, from its death on; of one until its first coroutine has ended, and of a pool, which looks at its
-%% interpreter first.
+%% @doc Start of a worker until a call may come, also of one that takes the place of a dead one, from its death on; of one until its
+%% first coroutine has ended, and of a pool, which looks at its interpreter first.
 -spec starts(#{python := file:filename_all(), _ => _}) -> [py_bench_workloads:workload()].
 starts(#{python := Python}) ->
     Base = (py_bench_workloads:base("", none, fun is_integer/1))#{by := p50, sides := [ours, interpreter, interpreter_ready]},

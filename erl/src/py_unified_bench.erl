@@ -36,8 +36,8 @@
     | nif | ring | python | interpreter | interpreter_ready | idle | computing
     | port_etf | port_pickle | executor | {other, string()}.
 %% `message': ours with `inline_budget_us' 0; `buffer': ours with `{buffer, Bin}' instead of `{bytes, Bin}'; `warm': without the silence;
-%% `one_worker': the same callers on one worker; `threads': on as many threads as there are schedulers; `replacement': of a worker that is killed; `interpreter': Python alone, to its
-%% end or to its first output; `idle': the node that does nothing; `computing': processes that compute in Erlang.
+%% `one_worker': the same callers on one worker; `threads': on as many threads as there are schedulers; `replacement': of a worker that is
+%% killed; `interpreter': Python alone, to its end or to its first output; `idle': the node that does nothing; `computing': processes that compute in Erlang.
 -type other() :: fun((module(), atom(), [term()]) -> term()) | {module(), atom(), [term()]}.
 %% A call of another library, which the caller of run_all/1 has started: a fun, or a function that gets Module, Function and Args
 %% after its own arguments. The result is the value, or `{ok, Value}'. Anything else, or an exception, and the workload is shown

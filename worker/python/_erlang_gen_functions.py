@@ -51,8 +51,9 @@ def doc(thing):
 
 def source(thing, module):
     """File and line, the file as seen from the directory that imports start from; the module's name for what has no source."""
+    raw = unwrapped(thing) if callable(thing) else thing
     try:
-        path = inspect.getsourcefile(unwrapped(thing) if callable(thing) else thing)
+        path = inspect.getsourcefile(raw)
     except (TypeError, ValueError, OSError):
         path = None
     if not path:
@@ -62,7 +63,7 @@ def source(thing, module):
     short = os.path.relpath(path, max(roots, key=len)) if roots else os.path.basename(path)
     if isinstance(thing, types.ModuleType):
         return short
-    code = getattr(unwrapped(thing), "__code__", None)
+    code = getattr(raw, "__code__", None)
     line = code.co_firstlineno if isinstance(code, types.CodeType) else stubs.class_line(path, said(thing, "__qualname__"))
     if line is None:
         return short

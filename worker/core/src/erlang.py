@@ -53,12 +53,17 @@ def _complete(answers):
             future.set_exception(error)
 
 
+def _find(module, name):
+    """What a dotted name means in a module, which is imported."""
+    found = _import(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
 async def _collect(module, function, args, kwargs):
     """The items of an asynchronous generator or iterator; what is none becomes a list of one item."""
-    items = _import(module)
-    for part in function.split("."):
-        items = getattr(items, part)
-    items = items(*args, **kwargs)
+    items = _find(module, function)(*args, **kwargs)
     if hasattr(items, "__await__"):
         items = await items
     if hasattr(items, "__aiter__"):

@@ -129,9 +129,7 @@ class Application:
 
 def load(module: str, name: str, factory: bool) -> Callee:
     """The callable that the names mean; `factory`: what it returns."""
-    found: Any = erlang._import(module)
-    for part in name.split("."):
-        found = getattr(found, part)
+    found: Any = erlang._find(module, name)
     return found() if factory else found
 
 

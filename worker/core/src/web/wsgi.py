@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from io import BytesIO
 
-from erlang import WorkerInfo, _import
+from erlang import WorkerInfo, _find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def find(module: str, name: str, factory: bool) -> Callee:
     key = (module, name, factory)
     found: Any = applications.get(key)
     if found is None:
-        found = _import(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        found = _find(module, name)
         found = applications[key] = found() if factory else found
     return found
 
